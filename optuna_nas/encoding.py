@@ -1,0 +1,168 @@
+"""The general encodings of an architecture: string, graph and vector, each with its inverse."""
+
+from __future__ import annotations
+
+from typing import Any
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+from urllib.parse import unquote
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.distributions import CategoricalDistribution
+
+from optuna_nas.search_space import _choices
+from optuna_nas.search_space._architecture import Architecture
+from optuna_nas.search_space._architecture import Choice
+
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from optuna_nas.search_space._space import SearchSpace
+
+
+MAX_NUMERICAL_CHOICES = 2**22
+"""A numerical decision with more choices would not survive the way through float32."""
+
+
+def to_string(space: SearchSpace, architecture: Architecture) -> str:
+    """Write ``decision=choice`` pairs joined by commas, e.g. ``depth=3,width=16``."""
+    space.require_member(architecture)
+    return ",".join(
+        f"{quote(name, safe='')}={quote(str(choice), safe='')}"
+        for name, choice in architecture.items()
+    )
+
+
+def from_string(space: SearchSpace, text: str) -> Architecture:
+    """Read what :func:`to_string` wrote.
+
+    Raises:
+        ValueError: If a pair is malformed, a decision unknown or inactive, or a choice not one of
+            its decision's.
+    """
+    params: dict[str, Choice] = {}
+    for pair in filter(None, text.strip().split(",")):
+        quoted_name, equals, quoted_choice = pair.partition("=")
+        name = unquote(quoted_name.strip())
+        if not equals or name not in space.distributions or name in params:
+            raise ValueError(
+                "Expected argument `text` to be decision=choice pairs of search space "
+                f"`{space.name}` with the decisions {list(space.distributions)} but got {pair!r}."
+            )
+        params[name] = _read_choice(space, name, unquote(quoted_choice.strip()))
+    return space.require_member(Architecture(space.name, params))
+
+
+def _read_choice(space: SearchSpace, name: str, text: str) -> Choice:
+    distribution = space.distributions[name]
+    if isinstance(distribution, CategoricalDistribution):
+        for index in range(_choices.n_choices(distribution)):
+            choice = _choices.choice_at(distribution, index)
+            if str(choice) == text:
+                return choice
+        return text
+    try:
+        return float(text) if "." in text or "e" in text.lower() else int(text)
+    except ValueError:
+        return text
+
+
+def to_graph(space: SearchSpace, architecture: Architecture) -> nx.DiGraph[Any]:
+    """Return the chain of decisions; nodes have the attributes ``decision`` and ``choice``."""
+    import networkx as nx
+
+    space.require_member(architecture)
+    graph: nx.DiGraph[Any] = nx.DiGraph(space=space.name)
+    graph.add_node("input", operation="input")
+    previous = "input"
+    for name, choice in architecture.items():
+        graph.add_node(name, operation=f"{name}={choice}", decision=name, choice=choice)
+        graph.add_edge(previous, name)
+        previous = name
+    graph.add_node("output", operation="output")
+    graph.add_edge(previous, "output")
+    return graph
+
+
+def from_graph(space: SearchSpace, graph: nx.DiGraph[Any]) -> Architecture:
+    """Read what :func:`to_graph` wrote.
+
+    Raises:
+        ValueError: If the graph is not a chain of the active decisions.
+    """
+    params = {
+        data["decision"]: data["choice"]
+        for _, data in graph.nodes(data=True)
+        if "decision" in data and "choice" in data
+    }
+    ordered = {name: params[name] for name in space.distributions if name in params}
+    if len(ordered) != len(params) or len(graph) != len(params) + 2:
+        raise ValueError(
+            f"Expected argument `graph` to be the graph of a member of search space `{space.name}` "
+            f"but got the nodes {list(graph.nodes)}."
+        )
+    return space.require_member(Architecture(space.name, ordered))
+
+
+def _width(distribution: BaseDistribution) -> int:
+    categorical = isinstance(distribution, CategoricalDistribution)
+    return _choices.n_choices(distribution) if categorical else 2
+
+
+def vector_size(space: SearchSpace) -> int:
+    """Return the number of entries of the vector encoding."""
+    return sum(_width(distribution) for distribution in space.distributions.values())
+
+
+def to_vector(space: SearchSpace, architecture: Architecture) -> np.ndarray:
+    """Return the vector encoding, float32 of shape ``(vector_size,)`` with entries in [0, 1]."""
+    space.require_member(architecture)
+    vector = np.zeros(vector_size(space), dtype=np.float32)
+    start = 0
+    for name, distribution in space.distributions.items():
+        if name in architecture:
+            index = _choices.index_of(distribution, architecture[name])
+            assert index is not None
+            if isinstance(distribution, CategoricalDistribution):
+                vector[start + index] = 1
+            else:
+                vector[start] = 1
+                vector[start + 1] = index / max(_choices.n_choices(distribution) - 1, 1)
+        start += _width(distribution)
+    return vector
+
+
+def from_vector(space: SearchSpace, vector: np.ndarray) -> Architecture:
+    """Read what :func:`to_vector` wrote.
+
+    Raises:
+        ValueError: If the shape is wrong or an active decision has not exactly one choice.
+    """
+    vector = np.asarray(vector)
+    size = vector_size(space)
+    if vector.shape != (size,):
+        raise ValueError(
+            f"Expected argument `vector` to have shape ({size},) but got {vector.shape}."
+        )
+    params: dict[str, Choice] = {}
+    start = 0
+    for name, distribution in space.distributions.items():
+        block = vector[start : start + _width(distribution)]
+        start += len(block)
+        if not block.any():
+            continue
+        if isinstance(distribution, CategoricalDistribution):
+            one_hot = np.count_nonzero(block) == 1 and block.max() == 1
+            index = int(block.argmax())
+        else:
+            one_hot = block[0] == 1 and 0 <= block[1] <= 1
+            index = round(float(block[1]) * (_choices.n_choices(distribution) - 1))
+        if not one_hot:
+            raise ValueError(
+                f"Expected argument `vector` to encode one choice of the decision `{name}` "
+                f"but got {block.tolist()}."
+            )
+        params[name] = _choices.choice_at(distribution, index)
+    return space.require_member(Architecture(space.name, params))

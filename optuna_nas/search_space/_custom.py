@@ -1,0 +1,102 @@
+"""A user's own space, from a dict of Optuna distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+
+from optuna_nas.search_space import _choices
+from optuna_nas.search_space._architecture import Architecture
+from optuna_nas.search_space._architecture import Choice
+from optuna_nas.search_space._space import check_countable
+from optuna_nas.search_space._space import SearchSpace
+
+
+class CustomSpace(SearchSpace):
+    """A search space from a dict of Optuna distributions.
+
+    Example:
+
+        >>> from optuna.distributions import CategoricalDistribution, IntDistribution
+        >>> space = CustomSpace(
+        ...     {
+        ...         "depth": IntDistribution(1, 2),
+        ...         "kernel_1": CategoricalDistribution([3, 5]),
+        ...         "kernel_2": CategoricalDistribution([3, 5]),
+        ...     },
+        ...     active_if={"kernel_2": lambda params: params["depth"] >= 2},
+        ... )
+        >>> space.size  # Two of depth 1, four of depth 2.
+        6
+        >>> space.to_string(space.architecture({"depth": 1, "kernel_1": 5}))
+        'depth=1,kernel_1=5'
+
+    Args:
+        distributions: The decisions in order. Choices are strings, ints, floats or bools that name
+            things; floats need a step.
+        active_if: For conditional decisions, a pure function of the active earlier decisions that
+            tells whether the decision is made. Decisions without an entry are always active.
+        build: Optional function from an :class:`~optuna_nas.Architecture` to a network, any
+            ``torch.nn.Module``. It is kept as :attr:`build` for evaluators and the command line.
+        name: The name that architectures carry.
+
+    Raises:
+        ValueError: If a distribution is not countable, two choices of a decision have the same
+            string form, or ``active_if`` names an unknown decision.
+    """
+
+    def __init__(
+        self,
+        distributions: Mapping[str, BaseDistribution],
+        *,
+        active_if: Mapping[str, Callable[[Mapping[str, Choice]], bool]] | None = None,
+        build: Callable[[Architecture], Any] | None = None,
+        name: str = "custom",
+    ) -> None:
+        check_countable(distributions)
+        self._distributions = dict(distributions)
+        self._active_if = dict(active_if or {})
+        self._name = name
+        self.build = build
+        unknown = sorted(set(self._active_if) - set(self._distributions))
+        if unknown:
+            raise ValueError(
+                f"Expected argument `active_if` to name decisions among "
+                f"{list(self._distributions)} but got {unknown}."
+            )
+        for decision, distribution in self._distributions.items():
+            _check_choices(decision, distribution)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def distributions(self) -> Mapping[str, BaseDistribution]:
+        return MappingProxyType(self._distributions)
+
+    def is_active(self, name: str, params: Mapping[str, Choice]) -> bool:
+        condition = self._active_if.get(name)
+        return condition is None or bool(condition(params))
+
+
+def _check_choices(decision: str, distribution: BaseDistribution) -> None:
+    choices = getattr(distribution, "choices", None)
+    if choices is None:
+        return
+    wrong = [choice for choice in choices if not isinstance(choice, str | int | float)]
+    if wrong:
+        raise ValueError(
+            f"Expected the choices of decision `{decision}` to be str, int, float or bool "
+            f"but got {wrong[0]!r}."
+        )
+    n = _choices.n_choices(distribution)
+    if len({str(choice) for choice in choices}) != n:
+        raise ValueError(
+            f"Expected the choices of decision `{decision}` to differ in their string form "
+            f"but got {list(choices)}."
+        )

@@ -1,0 +1,280 @@
+"""The contract of a search space: ordered decisions, their conditions, and their encodings."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+from typing import TYPE_CHECKING
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import BaseTrial
+
+from optuna_nas import encoding
+from optuna_nas.search_space import _choices
+from optuna_nas.search_space._architecture import Architecture
+from optuna_nas.search_space._architecture import Choice
+from optuna_nas.search_space._counting import ArchitectureIndex
+
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+class SearchSpace(abc.ABC):
+    """Base class of search spaces.
+
+    A subclass gives :attr:`name` and :attr:`distributions`, and :meth:`is_active` if some decisions
+    are conditional. Everything else has a general implementation, which a subclass replaces where
+    the field has a better known form (string, graph, canonical key).
+
+    All decisions are countable: categorical, integer, or float with a step. Continuous training
+    hyperparameters are suggested by the objective beside the architecture.
+    """
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """The name of the space, which its architectures carry."""
+
+    @property
+    @abc.abstractmethod
+    def distributions(self) -> Mapping[str, BaseDistribution]:
+        """All decisions in order, conditional ones included."""
+
+    def is_active(self, name: str, params: Mapping[str, Choice]) -> bool:
+        """Tell whether decision ``name`` has to be made.
+
+        Args:
+            name: One of :attr:`distributions`.
+            params: The choices of the active decisions that come before ``name``.
+
+        Returns:
+            :obj:`True` if the decision is active. It depends on ``params`` alone.
+        """
+        return True
+
+    # Sampling and membership.
+
+    def suggest(self, trial: BaseTrial) -> Architecture:
+        """Ask a trial for an architecture with plain ``trial.suggest_*`` calls."""
+        params: dict[str, Choice] = {}
+        for name, distribution in self.distributions.items():
+            if self.is_active(name, params):
+                params[name] = _choices.suggest(trial, name, distribution)
+        return Architecture(self.name, params)
+
+    def architecture(self, params: Mapping[str, Any]) -> Architecture:
+        """Make an architecture from parameters, e.g. ``study.best_trial.params``.
+
+        Names that are no decisions (training hyperparameters) and inactive decisions are left out.
+
+        Args:
+            params: At least a choice for every active decision.
+
+        Raises:
+            ValueError: If an active decision is missing or its value is not one of its choices.
+        """
+        active: dict[str, Choice] = {}
+        for name, distribution in self.distributions.items():
+            if not self.is_active(name, active):
+                continue
+            if name not in params:
+                raise ValueError(
+                    f"Expected argument `params` to hold the decision `{name}` of search space "
+                    f"`{self.name}` but got {sorted(params)}."
+                )
+            index = _choices.index_of(distribution, params[name])
+            if index is None:
+                raise ValueError(
+                    f"Expected the decision `{name}` of search space `{self.name}` to be one of "
+                    f"{describe(distribution)} but got {params[name]!r}."
+                )
+            active[name] = _choices.choice_at(distribution, index)
+        return Architecture(self.name, active)
+
+    def contains(self, architecture: Architecture) -> bool:
+        """Tell whether ``architecture`` is a member: all active decisions, valid, and no others."""
+        try:
+            return self.architecture(architecture) == architecture
+        except ValueError:
+            return False
+
+    def require_member(self, architecture: Architecture) -> Architecture:
+        """Return ``architecture`` unchanged, or raise a ValueError that says why it is no member."""
+        member = self.architecture(architecture)
+        if member != architecture:
+            extra = sorted(set(architecture) - set(member))
+            raise ValueError(
+                f"Expected argument `architecture` to be a member of search space `{self.name}` "
+                f"but got one of space `{architecture.space}` with the extra decisions {extra}."
+            )
+        return architecture
+
+    @cached_property
+    def _index(self) -> ArchitectureIndex:
+        return ArchitectureIndex(self.distributions, self.is_active)
+
+    @cached_property
+    def size(self) -> int:
+        """The exact number of architectures, conditions counted."""
+        return self._index.size
+
+    def architecture_at(self, index: int) -> Architecture:
+        """Return architecture number ``index`` of the space, without enumerating the others.
+
+        Args:
+            index: In [0, :attr:`size`). Equal indices mean equal architectures, and different
+                indices different ones.
+
+        Raises:
+            ValueError: If ``index`` is outside the range.
+        """
+        if not 0 <= index < self.size:
+            raise ValueError(
+                f"Expected argument `index` to be in [0, {self.size}) but got {index}."
+            )
+        return Architecture(self.name, self._index.params_at(index))
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """Draw an architecture, uniformly over the architectures (not over the decisions)."""
+        n_bytes = self.size.bit_length() // 8 + 8  # 56 spare bits make the modulo bias invisible.
+        return self.architecture_at(int.from_bytes(rng.bytes(n_bytes), "little") % self.size)
+
+    def neighbors(self, architecture: Architecture) -> list[Architecture]:
+        """Return the architectures that differ in one decision.
+
+        A categorical decision changes to each other choice, a numerical one to the next lower and
+        the next higher. Decisions that a change makes active take their default
+        (:func:`default_choice`); those that it makes inactive are dropped.
+
+        Raises:
+            ValueError: If ``architecture`` is not a member.
+        """
+        self.require_member(architecture)
+        found: dict[Architecture, None] = {}
+        for name, current in architecture.items():
+            distribution = self.distributions[name]
+            index = _choices.index_of(distribution, current)
+            assert index is not None
+            if isinstance(distribution, CategoricalDistribution):
+                others = [i for i in range(len(distribution.choices)) if i != index]
+            else:
+                n = _choices.n_choices(distribution)
+                others = [i for i in (index - 1, index + 1) if 0 <= i < n]
+            for other in others:
+                changed = {**architecture, name: _choices.choice_at(distribution, other)}
+                found[self.complete(changed)] = None
+        found.pop(architecture, None)
+        return list(found)
+
+    def complete(self, params: Mapping[str, Choice]) -> Architecture:
+        """Make an architecture from some decisions: a missing active one takes its default."""
+        active: dict[str, Choice] = {}
+        for name, distribution in self.distributions.items():
+            if self.is_active(name, active):
+                active[name] = params[name] if name in params else default_choice(distribution)
+        return Architecture(self.name, active)
+
+    def canonical_key(self, architecture: Architecture) -> str:
+        """Return a key that is equal only for architectures which compute the same function."""
+        return self.to_string(architecture)
+
+    # Encodings. Each has an exact inverse.
+
+    def to_string(self, architecture: Architecture) -> str:
+        """Return the string encoding."""
+        return encoding.to_string(self, architecture)
+
+    def from_string(self, text: str) -> Architecture:
+        """Read the string encoding.
+
+        Raises:
+            ValueError: If ``text`` is malformed or not a member; the sentence says which part.
+        """
+        return encoding.from_string(self, text)
+
+    def to_graph(self, architecture: Architecture) -> nx.DiGraph[Any]:
+        """Return the graph encoding, a :class:`networkx.DiGraph`."""
+        return encoding.to_graph(self, architecture)
+
+    def from_graph(self, graph: nx.DiGraph[Any]) -> Architecture:
+        """Read the graph encoding.
+
+        Raises:
+            ValueError: If ``graph`` is not the graph of a member.
+        """
+        return encoding.from_graph(self, graph)
+
+    @cached_property
+    def vector_size(self) -> int:
+        """The length of the vector encoding; the same for all architectures of the space."""
+        return encoding.vector_size(self)
+
+    def to_vector(self, architecture: Architecture) -> np.ndarray:
+        """Return the vector encoding, float32 of shape ``(vector_size,)`` with entries in [0, 1].
+
+        A categorical decision is one-hot, a numerical one is an activity flag and the choice
+        scaled to [0, 1]; an inactive decision is all zeros.
+        """
+        return encoding.to_vector(self, architecture)
+
+    def from_vector(self, vector: np.ndarray) -> Architecture:
+        """Read the vector encoding.
+
+        Raises:
+            ValueError: If ``vector`` does not have shape ``(vector_size,)`` or is no member's.
+        """
+        return encoding.from_vector(self, vector)
+
+    def to_json(self, architecture: Architecture) -> str:
+        """Return the JSON encoding, as :meth:`Architecture.to_json` writes it."""
+        return self.require_member(architecture).to_json()
+
+    def from_json(self, text: str) -> Architecture:
+        """Read the JSON encoding.
+
+        Raises:
+            ValueError: If ``text`` is malformed or the architecture is not a member.
+        """
+        return self.require_member(Architecture.from_json(text))
+
+
+def default_choice(distribution: BaseDistribution) -> Choice:
+    """Return the choice in the middle (the lower of two), which stands where none was given."""
+    return _choices.choice_at(distribution, (_choices.n_choices(distribution) - 1) // 2)
+
+
+def describe(distribution: BaseDistribution) -> str:
+    """Name the choices of a distribution for an error message."""
+    n = _choices.n_choices(distribution)
+    if n <= 12:
+        return str([_choices.choice_at(distribution, i) for i in range(n)])
+    low, high = _choices.choice_at(distribution, 0), _choices.choice_at(distribution, n - 1)
+    return f"{low} to {high} ({n} choices)"
+
+
+def check_countable(distributions: Mapping[str, BaseDistribution]) -> None:
+    """Raise a ValueError if a distribution cannot be a decision of a search space."""
+    for name, distribution in distributions.items():
+        if not isinstance(distribution, BaseDistribution):
+            raise ValueError(
+                f"Expected the decision `{name}` to be an Optuna distribution "
+                f"but got {distribution!r}."
+            )
+        if not _choices.is_countable(distribution):
+            raise ValueError(
+                f"Expected the decision `{name}` to be categorical, int, or float with a step "
+                f"but got {distribution!r}; suggest continuous hyperparameters in the objective."
+            )
+        if (
+            not isinstance(distribution, CategoricalDistribution)
+            and _choices.n_choices(distribution) > encoding.MAX_NUMERICAL_CHOICES
+        ):
+            raise ValueError(
+                f"Expected the decision `{name}` to have at most {encoding.MAX_NUMERICAL_CHOICES} "
+                f"choices but got {_choices.n_choices(distribution)}."
+            )
