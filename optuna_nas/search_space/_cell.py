@@ -72,8 +72,7 @@ class CellSpace(SearchSpace):
             raise ValueError(f"Expected argument `n_nodes` to be at least 2 but got {n_nodes}.")
         if not operations or len(set(operations)) != len(operations):
             raise ValueError(
-                "Expected argument `operations` to be different names "
-                f"but got {list(operations)}."
+                f"Expected argument `operations` to be different names but got {list(operations)}."
             )
         self.n_nodes = n_nodes
         self.operations = tuple(operations)
@@ -97,9 +96,7 @@ class CellSpace(SearchSpace):
         """Return the published string, e.g. ``|none~0|+|none~0|skip_connect~1|+...``."""
         self.require_member(architecture)
         return "+".join(
-            "|"
-            + "|".join(f"{architecture[f'edge_{s}_{t}']}~{s}" for s in range(t))
-            + "|"
+            "|" + "|".join(f"{architecture[f'edge_{s}_{t}']}~{s}" for s in range(t)) + "|"
             for t in range(1, self.n_nodes)
         )
 
@@ -126,9 +123,7 @@ class CellSpace(SearchSpace):
                     f"each of the sources {list(range(target))}, as in {self._example()}, "
                     f"but got {node!r}."
                 )
-            params.update(
-                {f"edge_{int(m[2])}_{target}": m[1] for m in matches if m is not None}
-            )
+            params.update({f"edge_{int(m[2])}_{target}": m[1] for m in matches if m is not None})
         return self.architecture(params)
 
     def _example(self) -> str:

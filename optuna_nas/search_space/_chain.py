@@ -182,9 +182,7 @@ class ChainSpace(SearchSpace):
         n_dense = kinds.count("dense")
         depth = len(layers) - n_dense
         if kinds != ["layer"] * depth + ["dense"] * n_dense:
-            raise ValueError(
-                f"Expected fully connected layers (O) to come last in {what}."
-            )
+            raise ValueError(f"Expected fully connected layers (O) to come last in {what}.")
         if not 1 <= depth <= self.max_depth or n_dense > self.max_dense_depth:
             raise ValueError(
                 f"Expected 1 to {self.max_depth} convolution and pooling layers and at most "
