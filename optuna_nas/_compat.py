@@ -1,0 +1,58 @@
+"""The one place that reaches below Optuna's public interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.study import Study
+from optuna.study._multi_objective import _fast_non_domination_rank
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+
+
+def non_domination_rank(losses: np.ndarray, penalties: np.ndarray) -> np.ndarray:
+    """Return the constrained non-domination rank of each row, 0 for the best.
+
+    Args:
+        losses: Minimised objectives of shape ``(n, n_objectives)``, without NaN.
+        penalties: Total constraint violations of shape ``(n,)``; above 0 is infeasible.
+
+    Returns:
+        Integers of shape ``(n,)``. Infeasible rows rank below all feasible ones, by violation.
+    """
+    return _fast_non_domination_rank(losses, penalty=penalties)
+
+
+def storage_of(study: Study) -> BaseStorage:
+    """Return the storage behind a study."""
+    return study._storage
+
+
+def set_trial_user_attr(study: Study, trial: FrozenTrial, key: str, value: Any) -> None:
+    """Set a user attribute of an unfinished trial for which no ``Trial`` object exists."""
+    study._storage.set_trial_user_attr(trial._trial_id, key, value)
+
+
+def fail_trial(study: Study, trial: FrozenTrial) -> bool:
+    """Mark an unfinished trial as failed; :obj:`False` if somebody finished it meanwhile."""
+    try:
+        return study._storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
+    except UpdateFinishedTrialError:
+        return False
+
+
+def fixed_params(trial: FrozenTrial) -> dict[str, Any]:
+    """Return the parameters that ``study.enqueue_trial`` fixed for a trial."""
+    fixed: dict[str, Any] = trial.system_attrs.get("fixed_params", {})
+    return fixed
+
+
+def in_number_order(trials: Sequence[FrozenTrial]) -> Sequence[FrozenTrial]:
+    """Return the trials sorted by number; most storages return them so already."""
+    if trials and trials[-1].number == len(trials) - 1 and trials[0].number == 0:
+        return trials
+    return sorted(trials, key=lambda trial: trial.number)

@@ -1,0 +1,186 @@
+"""The thin class around every strategy: it reads the study, asks the strategy, and checks."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+import threading
+from typing import Any
+import weakref
+import zlib
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+
+from optuna_nas import _compat
+from optuna_nas.samplers import _values
+from optuna_nas.samplers._domain import Domain
+from optuna_nas.samplers._history import History
+from optuna_nas.samplers._history import Params
+from optuna_nas.search_space import SearchSpace
+from optuna_nas.supernet import Prior
+
+
+class ArchitectureSampler(BaseSampler):
+    """Base class of the samplers of this package.
+
+    A subclass implements :meth:`propose`, a function of the study's history, the domain and a
+    random generator. This class reads the history incrementally, seeds the generator, keeps to
+    enqueued parameters, and replaces proposals that are taken.
+
+    The generator of a trial is made from the seed and the trial's number. So a restarted process
+    continues as if it had not stopped, and processes with equal seeds draw different numbers.
+
+    Args:
+        seed: Seed of the random numbers; :obj:`None` draws one.
+        space: Search space. With it, conditions are kept, duplicates are recognised by canonical
+            key, and random architectures are uniform over architectures.
+        prior: Probabilities of the choices, as the supernet stage leaves them.
+
+    Raises:
+        ValueError: If ``seed`` is negative or ``prior`` belongs to another space.
+    """
+
+    _max_tries = 50
+
+    def __init__(
+        self,
+        *,
+        seed: int | None = None,
+        space: SearchSpace | None = None,
+        prior: Prior | None = None,
+    ) -> None:
+        if seed is not None and seed < 0:
+            raise ValueError(f"Expected argument `seed` to be at least 0 but got {seed}.")
+        if prior is not None and space is not None and prior.space.name != space.name:
+            raise ValueError(
+                f"Expected argument `prior` to be of search space `{space.name}` "
+                f"but got one of `{prior.space.name}`."
+            )
+        self._seed = seed
+        self._space = space
+        self._prior = prior
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()
+        self._histories: weakref.WeakKeyDictionary[Study, History] = weakref.WeakKeyDictionary()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        del state["_lock"], state["_histories"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset()
+
+    def reseed_rng(self) -> None:
+        """Continue with a fresh seed from the operating system."""
+        self._seed = None
+
+    @abc.abstractmethod
+    def propose(self, history: History, domain: Domain, rng: np.random.Generator) -> Params:
+        """Propose the parameters of the next trial.
+
+        Args:
+            history: The study's trials.
+            domain: The parameters to propose, and how to draw and complete them.
+            rng: Random generator of this trial.
+
+        Returns:
+            A value for every active parameter of ``domain``. If it is taken, the caller asks
+            :meth:`vary` for another.
+        """
+
+    def vary(
+        self, params: Params, history: History, domain: Domain, rng: np.random.Generator
+    ) -> Params:
+        """Change a proposal that is taken; by default one parameter is drawn anew."""
+        return domain.mutate_one(params, rng)
+
+    # Optuna's interface.
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return the decisions of the space and all parameters seen in the study."""
+        with self._lock:
+            return self._domain(self._read(study, trial)).distributions
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return the proposal for a trial."""
+        if not search_space:
+            return {}
+        with self._lock:
+            history = self._read(study, trial)
+            domain = Domain(
+                search_space, self._space, self._prior, fixed=_compat.fixed_params(trial)
+            )
+            rng = self._rng(trial)
+            params = domain.complete(self.propose(history, domain, rng), rng)
+            return self._replace_taken(params, history, domain, rng)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Draw a parameter that no proposal holds, at random."""
+        rng = self._rng(trial, zlib.crc32(param_name.encode()))
+        return _values.draw(param_name, param_distribution, rng, self._prior)
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Do nothing: the state is in the study."""
+
+    # Helpers.
+
+    def _rng(self, trial: FrozenTrial, *extra: int) -> np.random.Generator:
+        with self._lock:
+            if self._seed is None:
+                entropy = np.random.SeedSequence().entropy
+                assert isinstance(entropy, int)
+                self._seed = entropy
+            return np.random.default_rng([self._seed, trial.number, *extra])
+
+    def _read(self, study: Study, trial: FrozenTrial) -> History:
+        history = self._histories.get(study)
+        if history is None:
+            history = History(study.directions, self._space)
+            if type(study) is optuna.Study:  # Pruners hand in throw-away views of a study.
+                self._histories[study] = history
+        if history.read_for != trial.number:
+            trials = study.get_trials(deepcopy=False)
+            history.update(_compat.in_number_order(trials), current=trial.number)
+        return history
+
+    def _domain(self, history: History) -> Domain:
+        distributions = dict(self._space.distributions) if self._space is not None else {}
+        for name, distribution in history.distributions.items():
+            distributions.setdefault(name, distribution)
+        return Domain(distributions, self._space, self._prior)
+
+    def _replace_taken(
+        self, params: Params, history: History, domain: Domain, rng: np.random.Generator
+    ) -> Params:
+        candidate = params
+        for _ in range(self._max_tries):
+            if not history.is_taken(candidate):
+                return candidate
+            candidate = domain.complete(self.vary(candidate, history, domain, rng), rng)
+        return domain.search_untaken(history, rng) or params

@@ -1,0 +1,164 @@
+"""A generational genetic algorithm as an Optuna sampler."""
+
+from __future__ import annotations
+
+from typing import Any
+from typing import Literal
+import weakref
+
+import numpy as np
+
+from optuna_nas.samplers._base import ArchitectureSampler
+from optuna_nas.samplers._domain import Domain
+from optuna_nas.samplers._history import History
+from optuna_nas.samplers._history import Params
+from optuna_nas.samplers._operators import Crossover
+from optuna_nas.samplers._operators import one_point_crossover
+from optuna_nas.samplers._operators import RouletteSelection
+from optuna_nas.samplers._operators import Selection
+from optuna_nas.samplers._operators import TournamentSelection
+from optuna_nas.samplers._operators import uniform_crossover
+from optuna_nas.samplers._population import Generations
+from optuna_nas.search_space import SearchSpace
+from optuna_nas.supernet import Prior
+
+
+class GeneticSampler(ArchitectureSampler):
+    """Sampler with a generational genetic algorithm.
+
+    The first ``population_size`` completed trials are the first population, whether they were
+    drawn at random, enqueued or added. Each further trial is a child: two parents are selected,
+    crossed over and mutated. A child that was evaluated before, or is being evaluated, is changed
+    until it is new. After every ``population_size`` children, the best of them and of the elite
+    become the next population.
+
+    It works in any study: with one or several objectives, constraints (``trial.set_constraint``),
+    conditional parameters, pruners, ``n_jobs`` and several processes. All state is in the study.
+
+    Example:
+
+        >>> import optuna
+        >>> from optuna_nas import CellSpace
+        >>> from optuna_nas.samplers import GeneticSampler
+        >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+        >>> space = CellSpace()
+        >>> def objective(trial):
+        ...     architecture = space.suggest(trial)
+        ...     return sum(choice == "nor_conv_3x3" for choice in architecture.values())
+        >>> sampler = GeneticSampler(space=space, population_size=10, seed=0)
+        >>> study = optuna.create_study(direction="maximize", sampler=sampler)
+        >>> study.optimize(objective, n_trials=100)
+        >>> study.best_value >= 5
+        True
+
+    Args:
+        population_size: Size of a generation and of the population, at least 2.
+        selection: ``"tournament"``, ``"roulette"``, or any callable of a population, sorted from
+            best to worst, and a generator, that returns the position of a parent.
+        tournament_size: Individuals of a tournament.
+        crossover: ``"uniform"``, ``"one_point"``, or any callable of the parameters of two
+            parents, the ordered names and a generator, that returns the parameters of a child.
+        crossover_prob: Probability that a child has two parents, in [0, 1]; else it is a mutated
+            copy of one.
+        mutation_prob: Probability to redraw each parameter, in [0, 1]. By default 1 / number of
+            parameters of the child.
+        elite_size: How many individuals of a population may survive into the next; 0 replaces it
+            wholly. By default all may.
+        seed: Seed of the random numbers.
+        space: Search space; see :class:`ArchitectureSampler`.
+        prior: Probabilities from which the first population and mutations are drawn.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        population_size: int = 20,
+        selection: Literal["tournament", "roulette"] | Selection = "tournament",
+        tournament_size: int = 2,
+        crossover: Literal["uniform", "one_point"] | Crossover = "uniform",
+        crossover_prob: float = 0.9,
+        mutation_prob: float | None = None,
+        elite_size: int | None = None,
+        seed: int | None = None,
+        space: SearchSpace | None = None,
+        prior: Prior | None = None,
+    ) -> None:
+        if population_size < 2:
+            raise ValueError(
+                f"Expected argument `population_size` to be at least 2 but got {population_size}."
+            )
+        _check_probability("crossover_prob", crossover_prob)
+        if mutation_prob is not None:
+            _check_probability("mutation_prob", mutation_prob)
+        elite_size = population_size if elite_size is None else elite_size
+        if not 0 <= elite_size <= population_size:
+            raise ValueError(
+                f"Expected argument `elite_size` to be in [0, {population_size}] "
+                f"but got {elite_size}."
+            )
+        self._population_size = population_size
+        self._elite_size = elite_size
+        self._selection = _selection(selection, tournament_size)
+        self._crossover = _crossover(crossover)
+        self._crossover_prob = crossover_prob
+        self._mutation_prob = mutation_prob
+        super().__init__(seed=seed, space=space, prior=prior)
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._generations: weakref.WeakKeyDictionary[History, Generations] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        del state["_generations"]
+        return state
+
+    def propose(self, history: History, domain: Domain, rng: np.random.Generator) -> Params:
+        """Draw at random in the first generation, then a child of two selected parents."""
+        generations = self._generations.get(history)
+        if generations is None:
+            generations = Generations(self._population_size, self._elite_size)
+            self._generations[history] = generations
+        population = generations.current(history.individuals)
+        if population is None:
+            return domain.sample(rng)
+        child = population[self._selection(population, rng)].params
+        if rng.random() < self._crossover_prob:
+            other = population[self._selection(population, rng)].params
+            child = self._crossover(child, other, domain.names, rng)
+        return domain.mutate(domain.complete(child, rng), self._mutation_prob, rng)
+
+
+def _check_probability(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"Expected argument `{name}` to be in [0, 1] but got {value}.")
+
+
+def _selection(selection: str | Selection, tournament_size: int) -> Selection:
+    if callable(selection):
+        return selection
+    if selection == "tournament":
+        return TournamentSelection(tournament_size)
+    if selection == "roulette":
+        return RouletteSelection()
+    raise ValueError(
+        'Expected argument `selection` to be "tournament", "roulette" or a callable '
+        f"but got {selection!r}."
+    )
+
+
+def _crossover(crossover: str | Crossover) -> Crossover:
+    if callable(crossover):
+        return crossover
+    known = {"uniform": uniform_crossover, "one_point": one_point_crossover}
+    if crossover not in known:
+        raise ValueError(
+            'Expected argument `crossover` to be "uniform", "one_point" or a callable '
+            f"but got {crossover!r}."
+        )
+    return known[crossover]

@@ -1,0 +1,160 @@
+"""What a sampler knows of a study: its finished trials by number, and what is taken."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Hashable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+import math
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+
+from optuna_nas import _compat
+from optuna_nas.search_space import SearchSpace
+
+
+Params = dict[str, Any]
+"""Parameters of a trial by name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Individual:
+    """A completed trial as the strategies see it.
+
+    Args:
+        number: Trial number.
+        params: Parameters by name; with a space, those of a member and any further ones.
+        losses: One value per objective, all to be minimised; no NaN, infinity allowed.
+        violation: Sum of the positive constraint values; 0 for a feasible trial.
+        key: Equal for trials that need not be evaluated twice.
+    """
+
+    number: int
+    params: Params
+    losses: tuple[float, ...]
+    violation: float
+    key: Hashable
+
+
+class History:
+    """The trials of one study, read incrementally: each finished trial is looked at once.
+
+    It is a function of the trials alone, whatever the order in which they finished. COMPLETE
+    trials become individuals, enqueued and added ones included. PRUNED and unfinished trials only
+    take their keys: what they measured cannot be compared. FAIL trials, and completed ones with
+    NaN, are left out, so that their architectures may be tried again.
+
+    Args:
+        directions: Directions of the study.
+        space: If given, trials that are not of this space are left out and keys are canonical.
+    """
+
+    def __init__(self, directions: Sequence[StudyDirection], space: SearchSpace | None) -> None:
+        self._signs = [-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in directions]
+        self._space = space
+        self._decisions = frozenset(space.distributions) if space is not None else frozenset()
+        self._pending: list[int] = []
+        self._n_read = 0
+        self.read_for: int | None = None
+        self._finished_keys: set[Hashable] = set()
+        self._pending_keys: set[Hashable] = set()
+        self._patterns: set[frozenset[str]] = set()
+        self.individuals: list[Individual] = []
+        self.distributions: dict[str, BaseDistribution] = {}
+
+    @property
+    def n_objectives(self) -> int:
+        """Number of objectives of the study."""
+        return len(self._signs)
+
+    def update(self, trials: Sequence[FrozenTrial], *, current: int) -> None:
+        """Read what is new.
+
+        Args:
+            trials: All trials of the study, sorted by number.
+            current: Number of the trial that is being sampled, which takes no key.
+        """
+        self.read_for = current
+        positions = [*self._pending, *range(self._n_read, len(trials))]
+        self._n_read = len(trials)
+        self._pending = []
+        self._pending_keys = set()
+        for position in positions:
+            trial = trials[position]
+            if trial.state.is_finished():
+                self._add(trial)
+                continue
+            self._pending.append(position)
+            key = self.key({**_compat.fixed_params(trial), **trial.params})
+            if trial.number != current and key is not None:
+                self._pending_keys.add(key)
+
+    def _add(self, trial: FrozenTrial) -> None:
+        if trial.state == TrialState.FAIL:
+            return
+        key = self.key(trial.params)
+        if key is None:
+            return
+        self.distributions.update(trial.distributions)
+        self._finished_keys.add(key)
+        if self._space is None:
+            self._patterns.add(frozenset(trial.params))
+        if trial.state != TrialState.COMPLETE or any(math.isnan(v) for v in trial.values):
+            return
+        losses = tuple(sign * v for sign, v in zip(self._signs, trial.values, strict=True))
+        violation = float(sum(max(v, 0.0) for v in trial.constraints.values()))
+        insort(
+            self.individuals,
+            Individual(trial.number, trial.params, losses, violation, key),
+            key=lambda individual: individual.number,
+        )
+
+    def key(self, params: Mapping[str, Any]) -> Hashable | None:
+        """Return the key of parameters, or :obj:`None` if they are not of the space.
+
+        With a space it is the canonical key of the architecture together with the parameters that
+        do not belong to it; without, the parameters themselves.
+        """
+        if self._space is None:
+            return frozenset(params.items())
+        try:
+            architecture = self._space.architecture(params)
+        except ValueError:
+            return None
+        others = frozenset((k, v) for k, v in params.items() if k not in self._decisions)
+        return self._space.canonical_key(architecture), others
+
+    def is_taken(self, params: Mapping[str, Any]) -> bool:
+        """Tell whether a completed, pruned or unfinished trial has the key of ``params``.
+
+        Without a space, ``params`` may hold parameters that the objective would not ask for: it is
+        taken if it agrees with all parameters of such a trial.
+        """
+        if self._space is None:
+            for pattern in self._patterns:
+                key = frozenset((name, params[name]) for name in pattern if name in params)
+                if len(key) == len(pattern) and key in self._finished_keys:
+                    return True
+            return any(frozenset(params.items()) >= key for key in self._pending_params())
+        key_ = self.key(params)
+        return key_ in self._finished_keys or key_ in self._pending_keys
+
+    def _pending_params(self) -> list[frozenset[Any]]:
+        return [key for key in self._pending_keys if isinstance(key, frozenset) and key]
+
+    @property
+    def n_taken(self) -> int:
+        """Number of different keys that are taken."""
+        return len(self._finished_keys | self._pending_keys)
+
+
+def losses_of(individuals: Sequence[Individual]) -> np.ndarray:
+    """Return the losses of shape ``(n, n_objectives)``."""
+    return np.array([individual.losses for individual in individuals], dtype=float)

@@ -1,0 +1,148 @@
+"""A ranked group of individuals, and the generations of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import overload
+
+import numpy as np
+
+from optuna_nas import _compat
+from optuna_nas.samplers._history import Individual
+from optuna_nas.samplers._history import losses_of
+
+
+class Population(Sequence[Individual]):
+    """Individuals sorted from best to worst.
+
+    One objective: by loss. Several: by non-dominated rank, then by crowding distance, then by
+    trial number (Deb et al., A fast and elitist multiobjective genetic algorithm: NSGA-II, IEEE
+    TEC 2002, section III). Infeasible individuals come last, by violation.
+
+    Args:
+        individuals: In any order.
+    """
+
+    def __init__(self, individuals: Sequence[Individual]) -> None:
+        order = _best_first(individuals)
+        self._sorted = [individuals[i] for i in order]
+        self._fitness_shares: np.ndarray | None = None
+
+    @overload
+    def __getitem__(self, index: int) -> Individual: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Individual]: ...
+
+    def __getitem__(self, index: int | slice) -> Individual | list[Individual]:
+        return self._sorted[index]
+
+    def __len__(self) -> int:
+        return len(self._sorted)
+
+    @property
+    def fitness_shares(self) -> np.ndarray:
+        """Probabilities of shape ``(n,)`` for roulette-wheel selection; they sum to 1."""
+        if self._fitness_shares is None:
+            self._fitness_shares = _fitness_shares(self._sorted)
+        return self._fitness_shares
+
+
+def _best_first(individuals: Sequence[Individual]) -> np.ndarray:
+    losses = losses_of(individuals).reshape(len(individuals), -1)
+    violations = np.array([individual.violation for individual in individuals])
+    numbers = np.array([individual.number for individual in individuals])
+    if losses.shape[1] == 1:
+        by_loss = np.where(violations > 0, 0.0, losses[:, 0])
+        return np.lexsort((numbers, by_loss, violations))
+    ranks = _compat.non_domination_rank(losses, violations)
+    return np.lexsort((numbers, -crowding_distance(losses, ranks), ranks))
+
+
+def crowding_distance(losses: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """Return the crowding distance within each rank (Deb et al. 2002, section III-B).
+
+    Args:
+        losses: Shape ``(n, n_objectives)``; infinite values are allowed.
+        ranks: Shape ``(n,)``.
+
+    Returns:
+        Shape ``(n,)``, infinite for the extremes of each objective within a rank.
+    """
+    distance = np.zeros(len(losses))
+    for rank in np.unique(ranks):
+        members = np.flatnonzero(ranks == rank)
+        for column in losses[members].T:
+            # Positions instead of values where a value is infinite: differences stay defined.
+            if not np.isfinite(column).all():
+                column = np.unique(column, return_inverse=True)[1].astype(float)
+            order = np.argsort(column, kind="stable")
+            ordered = column[order]
+            width = ordered[-1] - ordered[0]
+            if width == 0:
+                continue
+            gaps = np.full(len(members), np.inf)
+            gaps[1:-1] = (ordered[2:] - ordered[:-2]) / width
+            distance[members[order]] += gaps
+    return distance
+
+
+def _fitness_shares(best_first: Sequence[Individual]) -> np.ndarray:
+    losses = losses_of(best_first)
+    feasible = np.array([individual.violation == 0 for individual in best_first])
+    if losses.shape[1] == 1 and np.isfinite(losses).all():
+        fitness = losses[:, 0].max(where=feasible, initial=-np.inf) - losses[:, 0]
+    else:
+        fitness = np.arange(len(best_first), 0, -1, dtype=float)
+    if feasible.any():
+        fitness = np.where(feasible, fitness, 0.0)
+    else:
+        fitness = np.arange(len(best_first), 0, -1, dtype=float)
+    if fitness.sum() == 0:  # All equally good.
+        fitness = feasible.astype(float)
+    shares: np.ndarray = fitness / fitness.sum()
+    return shares
+
+
+class Generations:
+    """The populations of a generational genetic algorithm, a function of the individuals alone.
+
+    Individuals in the order of their trial numbers are cut into generations of equal size. The
+    first population is the first generation; each later one is the best of the elite of the
+    population before and of the new generation. Populations are kept until an individual with a
+    lower number arrives late.
+
+    Args:
+        size: Size of a generation and of a population.
+        elite: How many of a population may survive into the next.
+    """
+
+    def __init__(self, size: int, elite: int) -> None:
+        self._size = size
+        self._elite = elite
+        self._populations: list[Population] = []
+        self._last_numbers: list[int] = []
+
+    def current(self, individuals: Sequence[Individual]) -> Population | None:
+        """Return the population after the last full generation, :obj:`None` before the first.
+
+        Args:
+            individuals: Sorted by trial number.
+        """
+        n_full = len(individuals) // self._size
+        while self._last_numbers and not self._is_last(individuals):
+            self._last_numbers.pop()
+            self._populations.pop()
+        for generation in range(len(self._populations), n_full):
+            end = (generation + 1) * self._size
+            members = list(individuals[end - self._size : end])
+            if self._populations:
+                members += self._populations[-1][: self._elite]
+            population = Population(Population(members)[: self._size])
+            self._populations.append(population)
+            self._last_numbers.append(individuals[end - 1].number)
+        return self._populations[-1] if self._populations else None
+
+    def _is_last(self, individuals: Sequence[Individual]) -> bool:
+        end = len(self._last_numbers) * self._size
+        return end <= len(individuals) and individuals[end - 1].number == self._last_numbers[-1]
