@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from optuna._hypervolume import compute_hypervolume
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.study._multi_objective import _fast_non_domination_rank
+from optuna.study._multi_objective import _is_pareto_front
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
@@ -25,6 +27,28 @@ def non_domination_rank(losses: np.ndarray, penalties: np.ndarray) -> np.ndarray
         Integers of shape ``(n,)``. Infeasible rows rank below all feasible ones, by violation.
     """
     return _fast_non_domination_rank(losses, penalty=penalties)
+
+
+def on_pareto_front(losses: np.ndarray) -> np.ndarray:
+    """Tell for each row of ``losses``, shape ``(n, n_objectives)``, whether no row dominates it.
+
+    Returns:
+        Booleans of shape ``(n,)``. Equal rows on the front are all on it.
+    """
+    return _is_pareto_front(losses, assume_unique_lexsorted=False)
+
+
+def hypervolume(losses: np.ndarray, reference_point: np.ndarray) -> float:
+    """Return the volume that is dominated by ``losses`` and dominates the reference point.
+
+    Args:
+        losses: Minimised objectives of shape ``(n, n_objectives)``; no value above the reference.
+        reference_point: Shape ``(n_objectives,)``.
+
+    Raises:
+        ValueError: If a loss is above the reference point.
+    """
+    return float(compute_hypervolume(losses, reference_point))
 
 
 def storage_of(study: Study) -> BaseStorage:
