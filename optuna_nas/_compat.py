@@ -61,6 +61,15 @@ def set_trial_user_attr(study: Study, trial: FrozenTrial, key: str, value: Any) 
     study._storage.set_trial_user_attr(trial._trial_id, key, value)
 
 
+def set_trial_system_attr(study: Study, trial: FrozenTrial, key: str, value: Any) -> bool:
+    """Set a system attribute of an unfinished trial; :obj:`False` if it is finished by now."""
+    try:
+        study._storage.set_trial_system_attr(trial._trial_id, key, value)
+    except UpdateFinishedTrialError:
+        return False
+    return True
+
+
 def fail_trial(study: Study, trial: FrozenTrial) -> bool:
     """Mark an unfinished trial as failed; :obj:`False` if somebody finished it meanwhile."""
     try:

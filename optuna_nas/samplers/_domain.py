@@ -45,10 +45,17 @@ class Domain:
         self.distributions = dict(distributions)
         self._space = space
         self._prior = prior
-        self._fixed = fixed or {}
-        decisions = space.distributions if space is not None else {}
+        self.fixed = fixed or {}
+        self._decisions = space.distributions if space is not None else {}
         # Decisions first, then what the objective suggests beside the architecture.
-        self.names = (*decisions, *(name for name in self.distributions if name not in decisions))
+        others = (name for name in self.distributions if name not in self._decisions)
+        self.names = (*self._decisions, *others)
+
+    def is_active(self, name: str, params: Mapping[str, Any]) -> bool:
+        """Tell whether a parameter needs a value, given the active ones before it."""
+        if self._space is None or name not in self._decisions:
+            return True
+        return self._space.is_active(name, params)
 
     def draw(self, name: str, rng: np.random.Generator) -> Any:
         """Draw a value of one parameter."""
@@ -68,21 +75,17 @@ class Domain:
     def complete(self, params: Mapping[str, Any], rng: np.random.Generator) -> Params:
         """Return the active parameters: given and fixed values kept, missing ones drawn."""
         completed: Params = {}
-        space, fixed = self._space, self._fixed
-        decisions: Mapping[str, BaseDistribution] = (
-            space.distributions if space is not None else {}
-        )
         for name in self.names:
-            if space is not None and name in decisions and not space.is_active(name, completed):
+            if not self.is_active(name, completed):
                 continue
-            if name in fixed:
-                completed[name] = fixed[name]
+            if name in self.fixed:
+                completed[name] = self.fixed[name]
             elif name in params:
                 completed[name] = params[name]
             elif name in self.distributions:
                 completed[name] = self.draw(name, rng)
-            elif name in decisions:  # Left out by a wrapper, which fixes it itself.
-                completed[name] = _values.draw(name, decisions[name], rng, self._prior)
+            elif name in self._decisions:  # Left out by a wrapper, which fixes it itself.
+                completed[name] = _values.draw(name, self._decisions[name], rng, self._prior)
         return completed
 
     def mutate(self, params: Params, rate: float | None, rng: np.random.Generator) -> Params:
@@ -98,7 +101,7 @@ class Domain:
 
     def mutate_one(self, params: Params, rng: np.random.Generator) -> Params:
         """Redraw one parameter."""
-        names = [name for name in params if name not in self._fixed]
+        names = [name for name in params if name not in self.fixed]
         if not names:
             return params
         name = names[int(rng.integers(len(names)))]
@@ -115,7 +118,7 @@ class Domain:
 
         It looks at no more than 20,000 architectures, so it is exhaustive for smaller spaces.
         """
-        if self._space is None or self._fixed:
+        if self._space is None or self.fixed:
             return None
         size = self._space.size
         index = int(rng.integers(min(size, 2**62)))

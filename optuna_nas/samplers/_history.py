@@ -63,6 +63,7 @@ class History:
         self._pending: list[int] = []
         self._n_read = 0
         self.read_for: int | None = None
+        self.trials: Sequence[FrozenTrial] = ()
         self._finished_keys: set[Hashable] = set()
         self._pending_keys: set[Hashable] = set()
         self._patterns: set[frozenset[str]] = set()
@@ -82,6 +83,7 @@ class History:
             current: Number of the trial that is being sampled, which takes no key.
         """
         self.read_for = current
+        self.trials = trials
         positions = [*self._pending, *range(self._n_read, len(trials))]
         self._n_read = len(trials)
         self._pending = []
