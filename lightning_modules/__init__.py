@@ -6,17 +6,43 @@ from lightning_modules.builders import build_network
 from lightning_modules.builders import BUILDERS
 from lightning_modules.cells import Cell
 from lightning_modules.cells import CellNetwork
+from lightning_modules.checkpoint import CheckpointError
+from lightning_modules.checkpoint import describe_build
+from lightning_modules.checkpoint import FinishedModel
+from lightning_modules.checkpoint import load_checkpoint
+from lightning_modules.cost_metrics import count_macs
+from lightning_modules.cost_metrics import count_params
+from lightning_modules.cost_metrics import measure_latency_ms
+from lightning_modules.cost_metrics import measure_throughput
+from lightning_modules.evaluator import COST_METRICS
+from lightning_modules.evaluator import TRAINED_METRICS
+from lightning_modules.evaluator import TrainingEvaluator
+from lightning_modules.final import train_final
 from lightning_modules.operations import make_operation
 from lightning_modules.operations import OPERATIONS
+from lightning_modules.tasks import ImageClassifier
 
 
 __all__ = [
     "BUILDERS",
+    "COST_METRICS",
     "Cell",
     "CellNetwork",
+    "CheckpointError",
+    "FinishedModel",
+    "ImageClassifier",
     "OPERATIONS",
+    "TRAINED_METRICS",
+    "TrainingEvaluator",
     "build_cell_network",
     "build_chain_network",
     "build_network",
+    "count_macs",
+    "count_params",
+    "describe_build",
+    "load_checkpoint",
     "make_operation",
+    "measure_latency_ms",
+    "measure_throughput",
+    "train_final",
 ]

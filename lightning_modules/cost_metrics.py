@@ -1,0 +1,161 @@
+"""Cost metrics of a network: parameters, multiply-accumulates, latency and throughput.
+
+None needs training. Every function takes the network and, where an input is run through it, the
+shape of one sample, and leaves the network's device and training flags as found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from torch.nn.attention import sdpa_kernel
+from torch.nn.attention import SDPBackend
+from torch.utils.benchmark import Timer
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def count_params(network: nn.Module) -> int:
+    """Return the number of parameters, frozen ones included and shared ones counted once.
+
+    Example:
+
+        >>> count_params(nn.Conv2d(3, 8, kernel_size=3))
+        224
+    """
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def count_macs(network: nn.Module, input_shape: tuple[int, ...]) -> int:
+    """Return the multiply-accumulate operations of one sample's forward pass.
+
+    Convolutions and matrix products count, attention included. Additions (so biases, too),
+    activations, pooling and batch normalisation do not. Nothing is computed: the shapes run
+    through the network on the meta device, which also works for a network that is there.
+
+    Args:
+        network: Takes (1, *input_shape); its control flow must not depend on values.
+        input_shape: Shape of one sample, e.g. (channels, height, width).
+
+    Example:
+
+        >>> count_macs(nn.Conv2d(3, 8, kernel_size=3, padding=1), (3, 32, 32))
+        221184
+    """
+    tensors = {
+        name: torch.empty_like(tensor, device="meta")
+        for name, tensor in [*network.named_parameters(), *network.named_buffers()]
+    }
+    sample = torch.empty(1, *input_shape, dtype=_dtype(network), device="meta")
+    counter = FlopCounterMode(display=False)
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # It hides attention from the counter.
+    try:
+        with _evaluation_mode(network), torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+            torch.func.functional_call(network, tensors, (sample,))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+    return int(counter.get_total_flops()) // 2
+
+
+def measure_latency_ms(
+    network: nn.Module,
+    input_shape: tuple[int, ...],
+    *,
+    batch_size: int = 1,
+    threads: int | None = None,
+    min_run_time: float = 0.05,
+) -> float:
+    """Measure one forward pass in evaluation mode, on the device where the network is.
+
+    A GPU is waited for. Whatever else runs on the machine disturbs the measurement, so compare
+    values of one machine that were measured alike.
+
+    Args:
+        network: Takes (batch_size, *input_shape).
+        input_shape: Shape of one sample, e.g. (channels, height, width).
+        batch_size: Samples of the forward pass.
+        threads: Number of CPU threads; :obj:`None` is PyTorch's current number.
+        min_run_time: Seconds to measure for after the warm-up, which takes about as long.
+
+    Returns:
+        The median time of a forward pass in ms.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+    if batch_size < 1:
+        raise ValueError(f"Expected argument `batch_size` to be at least 1 but got {batch_size}.")
+    if threads is not None and threads < 1:
+        raise ValueError(f"Expected argument `threads` to be at least 1 but got {threads}.")
+    if min_run_time <= 0:
+        raise ValueError(f"Expected argument `min_run_time` to be above 0 but got {min_run_time}.")
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(batch_size, *input_shape, generator=generator)
+    images = images.to(device=_device(network), dtype=_dtype(network))
+    timer = Timer(
+        "network(images)",
+        globals={"network": network, "images": images},
+        num_threads=torch.get_num_threads() if threads is None else threads,
+    )
+    with _current(images.device), _evaluation_mode(network), torch.inference_mode():
+        measurement = timer.blocked_autorange(min_run_time=min_run_time)
+    return float(measurement.median) * 1e3
+
+
+def measure_throughput(
+    network: nn.Module,
+    input_shape: tuple[int, ...],
+    *,
+    batch_size: int = 64,
+    threads: int | None = None,
+    min_run_time: float = 0.05,
+) -> float:
+    """Measure the samples/s of forward passes with ``batch_size`` samples.
+
+    See :func:`measure_latency_ms` for the arguments and how it is measured.
+
+    Returns:
+        The median number of samples per second.
+    """
+    latency_ms = measure_latency_ms(
+        network,
+        input_shape,
+        batch_size=batch_size,
+        threads=threads,
+        min_run_time=min_run_time,
+    )
+    return batch_size / latency_ms * 1e3
+
+
+@contextmanager
+def _evaluation_mode(network: nn.Module) -> Iterator[None]:
+    training = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, flag in training.items():
+            module.training = flag
+
+
+@contextmanager
+def _current(device: torch.device) -> Iterator[None]:
+    """Make a GPU the current one, which is the one that the timer waits for."""
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            yield
+    else:
+        yield
+
+
+def _device(network: nn.Module) -> torch.device:
+    parameter = next(network.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
+def _dtype(network: nn.Module) -> torch.dtype:
+    parameter = next((p for p in network.parameters() if p.is_floating_point()), None)
+    return torch.float32 if parameter is None else parameter.dtype

@@ -1,0 +1,274 @@
+"""The evaluator of a search: builds the network of an architecture, measures and trains it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import copy
+import os
+import threading
+import traceback
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping
+import torch
+from torch import nn
+
+from lightning_modules import _training
+from lightning_modules.cost_metrics import count_macs
+from lightning_modules.cost_metrics import count_params
+from lightning_modules.cost_metrics import measure_latency_ms
+from lightning_modules.cost_metrics import measure_throughput
+from lightning_modules.tasks import check_training_arguments
+from lightning_modules.tasks import ImageClassifier
+from optuna_nas import Architecture
+from optuna_nas import Evaluation
+from optuna_nas.evaluation import Report
+
+
+TRAINED_METRICS = ("val_accuracy", "val_loss", "train_loss")
+"""Metrics that need training: accuracy in [0, 1], losses in nats."""
+COST_METRICS = ("params", "macs", "latency_ms", "throughput")
+"""Metrics that need no training; see :mod:`lightning_modules.cost_metrics`."""
+
+
+class TrainingEvaluator:
+    """Trains the network of an architecture for a few epochs; see :class:`~optuna_nas.Evaluator`.
+
+    It can be handed to :class:`~optuna_nas.ArchitectureObjective`. After each epoch it reports
+    ``val_accuracy``, ``val_loss`` and ``train_loss``, so that a pruner can stop the trial. If only
+    cost metrics are asked for, nothing is trained.
+
+    The same architecture, arguments and data give the same result on a CPU. The global random
+    state is left as found. In parallel threads, PyTorch's generator is shared, so the initial
+    weights depend on timing; use processes where that matters.
+
+    Args:
+        build: Makes the network of an architecture, e.g.
+            ``functools.partial(build_cell_network, input_shape=(1, 28, 28), num_classes=10)``.
+        datamodule: Training and validation data, with the attributes ``input_shape`` (channels,
+            height, width) and ``num_classes``. Each trial works on a shallow copy. The test split
+            is never read.
+        metrics: Names of the values to return, of :data:`TRAINED_METRICS` and
+            :data:`COST_METRICS`.
+        max_epochs: Largest number of epochs.
+        max_steps: Largest number of optimizer steps, -1 for no limit; validation follows the last.
+        early_stopping_patience: Stop after so many epochs without a better ``val_accuracy``.
+            Trained metrics are then those of the epoch with the best ``val_accuracy``; without
+            early stopping (:obj:`None`), those of the last epoch.
+        learning_rate: See :class:`~lightning_modules.ImageClassifier`, as for the next four.
+        weight_decay: Weight decay.
+        optimizer: ``"adamw"`` or ``"sgd"``.
+        schedule: ``"one_cycle"``, ``"cosine"`` or ``"constant"``, over the whole training.
+        label_smoothing: In [0, 1).
+        accelerator: As ``devices``, ``strategy`` and ``precision``, an argument of
+            :class:`pytorch_lightning.Trainer`. Latency and throughput are measured on the first
+            device. A strategy that starts processes of its own (``"ddp_spawn"``) cannot report, so
+            it cannot prune, and returns the last epoch's metrics.
+        devices: Number or list of devices for one trial.
+        strategy: How several devices share the work.
+        precision: Floating point precision of the training.
+        seed: Seed of the initial weights, at least 0; the data module has its own.
+        latency_batch_size: Batch size of ``latency_ms``.
+        throughput_batch_size: Batch size of ``throughput``.
+
+    Raises:
+        ValueError: If an argument is unknown or out of its range.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[Architecture], nn.Module],
+        datamodule: pl.LightningDataModule,
+        *,
+        metrics: Sequence[str] = ("val_accuracy",),
+        max_epochs: int = 1,
+        max_steps: int = -1,
+        early_stopping_patience: int | None = None,
+        learning_rate: float | None = None,
+        weight_decay: float = 5e-4,
+        optimizer: str = "adamw",
+        schedule: str = "one_cycle",
+        label_smoothing: float = 0.0,
+        accelerator: str = "auto",
+        devices: int | str | list[int] = 1,
+        strategy: Any = "auto",
+        precision: Any = "32-true",
+        seed: int = 0,
+        latency_batch_size: int = 1,
+        throughput_batch_size: int = 64,
+    ) -> None:
+        _check_metrics(metrics, datamodule)
+        _check_limits(max_epochs, max_steps, early_stopping_patience)
+        for name, value, least in [
+            ("seed", seed, 0),
+            ("latency_batch_size", latency_batch_size, 1),
+            ("throughput_batch_size", throughput_batch_size, 1),
+        ]:
+            if value < least:
+                raise ValueError(
+                    f"Expected argument `{name}` to be at least {least} but got {value}."
+                )
+        self._task_arguments: dict[str, Any] = {
+            "learning_rate": learning_rate,
+            "weight_decay": weight_decay,
+            "optimizer": optimizer,
+            "schedule": schedule,
+            "label_smoothing": label_smoothing,
+        }
+        check_training_arguments(**self._task_arguments)
+        self._trainer_arguments: dict[str, Any] = {
+            "accelerator": accelerator,
+            "devices": devices,
+            "strategy": strategy,
+            "precision": precision,
+            "max_epochs": max_epochs,
+            "max_steps": max_steps,
+        }
+        self.build = build
+        self.datamodule = datamodule
+        self.metrics = tuple(metrics)
+        self.seed = seed
+        self.device = _training.select_device(accelerator, devices)
+        self._patience = early_stopping_patience
+        self._latency_batch_size = latency_batch_size
+        self._throughput_batch_size = throughput_batch_size
+        self._lock = threading.Lock()
+        self._data: tuple[tuple[int, int, int], int] | None = None
+
+    def __call__(self, architecture: Architecture, *, report: Report | None = None) -> Evaluation:
+        """Measure ``architecture``.
+
+        Args:
+            architecture: What ``build`` can build.
+            report: Called with the epoch, counted from 0, and ``val_accuracy``, ``val_loss`` and
+                ``train_loss``. What it raises, e.g. ``optuna.TrialPruned``, ends the training and
+                comes out unchanged.
+
+        Returns:
+            The metrics that were asked for, in their order.
+
+        Raises:
+            RuntimeError: If the training diverged, that is, the loss is not finite.
+        """
+        try:
+            with _training.seeded(self.seed, self.device):
+                measured = self._measure(architecture, report)
+        except torch.OutOfMemoryError as error:
+            traceback.clear_frames(error.__traceback__)  # They hold the tensors.
+            raise
+        finally:
+            _training.empty_accelerator(self.device)
+        return Evaluation({name: measured[name] for name in self.metrics})
+
+    def _measure(self, architecture: Architecture, report: Report | None) -> dict[str, float]:
+        input_shape, num_classes = self._prepared_data()
+        network = self.build(architecture)
+        measured = self._costs(network, input_shape)
+        if set(self.metrics) & set(TRAINED_METRICS):
+            measured |= self._train(network, num_classes, report)
+        return measured
+
+    def _prepared_data(self) -> tuple[tuple[int, int, int], int]:
+        with self._lock:
+            if self._data is None:
+                self.datamodule.prepare_data()
+                self.datamodule.setup("fit")
+                self._data = _training.data_description(self.datamodule)
+            return self._data
+
+    def _costs(self, network: nn.Module, input_shape: tuple[int, int, int]) -> dict[str, float]:
+        measured: dict[str, float] = {}
+        if "params" in self.metrics:
+            measured["params"] = count_params(network)
+        if "macs" in self.metrics:
+            measured["macs"] = count_macs(network, input_shape)
+        if "latency_ms" in self.metrics:
+            measured["latency_ms"] = measure_latency_ms(
+                network.to(self.device), input_shape, batch_size=self._latency_batch_size
+            )
+        if "throughput" in self.metrics:
+            measured["throughput"] = measure_throughput(
+                network.to(self.device), input_shape, batch_size=self._throughput_batch_size
+            )
+        return measured
+
+    def _train(
+        self, network: nn.Module, num_classes: int, report: Report | None
+    ) -> Mapping[str, float]:
+        classifier = ImageClassifier(network, num_classes=num_classes, **self._task_arguments)
+        follower = _Follower(report, self._trainer_arguments["max_steps"])
+        callbacks: list[pl.Callback] = [_training.DivergenceGuard(), follower]
+        if self._patience is not None:
+            callbacks.append(EarlyStopping("val_accuracy", mode="max", patience=self._patience))
+        with _training.quiet():
+            trainer = _training.make_trainer(callbacks=callbacks, **self._trainer_arguments)
+            try:
+                _training.run_trainer(
+                    trainer.fit, classifier, datamodule=copy.copy(self.datamodule)
+                )
+                last = _training.scalar_metrics(trainer)
+            finally:
+                _training.release(trainer, classifier)
+        if self._patience is not None and follower.epochs:
+            return max(follower.epochs, key=lambda metrics: metrics["val_accuracy"])
+        return last
+
+
+class _Follower(pl.Callback):
+    """Keeps and reports the metrics of each epoch."""
+
+    def __init__(self, report: Report | None, max_steps: int) -> None:
+        self.epochs: list[dict[str, float]] = []
+        self._report = report
+        self._max_steps = max_steps
+        self._process = os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # On the way to the processes of "ddp_spawn", which could not use it.
+        return {**self.__dict__, "_report": None}
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        """Let validation follow the last of ``max_steps``, which may lie inside an epoch."""
+        if 0 <= self._max_steps <= trainer.global_step:
+            trainer.should_stop = True
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep and report the epoch's metrics; validation comes before this hook."""
+        logged = _training.scalar_metrics(trainer)
+        if "val_accuracy" not in logged:
+            raise ValueError("Expected argument `datamodule` to have validation data.")
+        metrics = {name: logged[name] for name in TRAINED_METRICS}
+        self.epochs.append(metrics)
+        if self._report is not None and os.getpid() == self._process:
+            self._report(trainer.current_epoch, metrics)
+
+
+def _check_metrics(metrics: Sequence[str], datamodule: pl.LightningDataModule) -> None:
+    known = (*TRAINED_METRICS, *COST_METRICS)
+    if isinstance(metrics, str) or not metrics or not set(metrics) <= set(known):
+        raise ValueError(
+            f"Expected argument `metrics` to be names of {list(known)} but got {metrics!r}."
+        )
+    trained = sorted(set(metrics) & set(TRAINED_METRICS))
+    if trained and getattr(datamodule, "train_on_validation", False):
+        raise ValueError(
+            "Expected argument `datamodule` to have a validation split, as the metrics "
+            f"{trained} need it, but got one with `train_on_validation`."
+        )
+
+
+def _check_limits(max_epochs: int, max_steps: int, patience: int | None) -> None:
+    if max_epochs < 1:
+        raise ValueError(f"Expected argument `max_epochs` to be at least 1 but got {max_epochs}.")
+    if max_steps < 1 and max_steps != -1:
+        raise ValueError(
+            f"Expected argument `max_steps` to be at least 1, or -1, but got {max_steps}."
+        )
+    if patience is not None and patience < 1:
+        raise ValueError(
+            "Expected argument `early_stopping_patience` to be at least 1, or None, "
+            f"but got {patience}."
+        )
