@@ -1,0 +1,236 @@
+"""The base of the data modules: fixed splits in memory, normalised by the training split."""
+
+from __future__ import annotations
+
+import abc
+import threading
+from typing import Any
+
+from lightning_utilities.core.apply_func import apply_to_collection
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lightning_modules.datamodules._augmentation import crop_and_flip
+from lightning_modules.datamodules._data import check_split
+from lightning_modules.datamodules._data import LabeledImages
+from lightning_modules.datamodules._data import normalise
+from lightning_modules.datamodules._data import prepare
+from lightning_modules.datamodules._data import PreparedData
+from lightning_modules.datamodules._data import SearchData
+from lightning_modules.datamodules._loader import InMemoryDataset
+from lightning_modules.datamodules._loader import make_loader
+from lightning_modules.datamodules._loader import silence
+from lightning_modules.datamodules._loader import TrainingBatch
+
+
+_LOCK = threading.RLock()  # Of the module, as a data module has to pickle.
+
+
+class InMemoryDataModule(pl.LightningDataModule, abc.ABC):
+    """Images in memory with fixed training, validation and test splits.
+
+    A subclass gives :meth:`read_search_data` and :meth:`read_test_data`. The images are normalised
+    per channel by mean and standard deviation of the whole training split, whatever
+    ``train_fraction`` and ``train_on_validation`` are, so that both are fixed for a data set.
+
+    The splits do not depend on ``seed``. The data is read on first use, the test split not before
+    ``setup("test")``. All trials may share one data module: each :meth:`train_dataloader` starts
+    from ``seed`` again. Trials in parallel threads should each take a ``copy.copy`` of it after
+    ``setup("fit")``, which shares the tensors, or else their augmentation depends on the timing of
+    the threads.
+
+    Args:
+        batch_size: Number of images in a training batch. A last batch of one image is dropped.
+        eval_batch_size: Number of images in a validation or test batch.
+        seed: Seed of the order of the training images and of their augmentation, at least 0. The
+            global generators are neither used nor changed.
+        train_fraction: Fraction of the training split to train on, in (0, 1]; a fixed choice that
+            keeps the proportions of the classes.
+        train_on_validation: Whether to train on the training and the validation split together,
+            for a finished architecture. Then there is no validation data loader, and nothing can
+            monitor a validation metric.
+        crop_padding: Training images are shifted at random by up to so many pixels in both
+            directions, the border filled with the mean; 0 for no shift.
+        horizontal_flip: Whether training images are mirrored left to right at random.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+        DataError: On first use, if the data is missing, damaged or not of the expected form.
+    """
+
+    def __init__(
+        self,
+        *,
+        batch_size: int = 96,
+        eval_batch_size: int = 500,
+        seed: int = 0,
+        train_fraction: float = 1.0,
+        train_on_validation: bool = False,
+        crop_padding: int = 0,
+        horizontal_flip: bool = False,
+    ) -> None:
+        super().__init__()
+        _check_at_least("batch_size", batch_size, 1)
+        _check_at_least("eval_batch_size", eval_batch_size, 1)
+        _check_at_least("seed", seed, 0)
+        _check_at_least("crop_padding", crop_padding, 0)
+        if not 0 < train_fraction <= 1:
+            raise ValueError(
+                f"Expected argument `train_fraction` to be in (0, 1] but got {train_fraction}."
+            )
+        # Collects the arguments of subclasses, too. Not for loggers: Lightning refuses to log a
+        # name, like `seed`, that data module and module both have with different values.
+        self.save_hyperparameters(logger=False)
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.seed = seed
+        self.train_fraction = train_fraction
+        self.train_on_validation = train_on_validation
+        self.crop_padding = crop_padding
+        self.horizontal_flip = horizontal_flip
+        self._prepared: PreparedData | None = None
+        self._test: LabeledImages | None = None
+        self._augmentation_generator: torch.Generator | None = None
+
+    @abc.abstractmethod
+    def read_search_data(self) -> SearchData:
+        """Read the training and validation split, not normalised; called once."""
+
+    @abc.abstractmethod
+    def read_test_data(self) -> LabeledImages:
+        """Read the test split, not normalised; called once, for stage ``"test"``."""
+
+    # What builders and prediction need to know.
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of an image: channels, height, width."""
+        channels, height, width = self._search_data().train.images.shape[1:]
+        return channels, height, width
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, at least 2."""
+        return len(self._search_data().class_names)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes in the order of the labels."""
+        return list(self._search_data().class_names)
+
+    @property
+    def mean(self) -> list[float]:
+        """Mean of each channel over the training split."""
+        values: list[float] = self._search_data().mean.tolist()
+        return values
+
+    @property
+    def std(self) -> list[float]:
+        """Standard deviation of each channel over the training split; 1 for a constant one."""
+        values: list[float] = self._search_data().std.tolist()
+        return values
+
+    def describe(self) -> dict[str, Any]:
+        """Return the facts about the data in plain JSON types, without reading the test split."""
+        data = self._search_data()
+        # As they are now, for `train_on_validation` may have been set since. Lightning's command
+        # line adds names of its own, with an underscore.
+        arguments = {
+            name: getattr(self, name, value)
+            for name, value in self.hparams.items()
+            if not name.startswith("_")
+        }
+        return {
+            "data_module": type(self).__name__,
+            "arguments": arguments,
+            "input_shape": list(self.input_shape),
+            "class_names": self.class_names,
+            "mean": self.mean,
+            "std": self.std,
+            "n_train": len(data.train),
+            "n_validation": len(data.validation),
+        }
+
+    # What the trainer calls.
+
+    def setup(self, stage: str) -> None:
+        """Read what ``stage`` needs: ``"fit"``, ``"validate"``, ``"test"`` or ``"predict"``."""
+        self._search_data()
+        if stage == "test":
+            self._test_data()
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Return shuffled :class:`TrainingBatch` of images and labels."""
+        data = self._search_data()
+        images, labels = data.train.images, data.train.labels
+        if self.train_on_validation:
+            images = torch.cat([images, data.validation.images])
+            labels = torch.cat([labels, data.validation.labels])
+        self._augmentation_generator = torch.Generator().manual_seed(self.seed)
+        dataset = InMemoryDataset(images, labels, training=True)
+        return make_loader(dataset, self.batch_size, seed=self.seed)
+
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]] | list[Any]:
+        """Return validation batches in fixed order; no loader (``[]``) if they are trained on."""
+        if self.train_on_validation:
+            silence(UserWarning, "Total length of `list` across ranks is zero")
+            return []
+        validation = self._search_data().validation
+        dataset = InMemoryDataset(validation.images, validation.labels)
+        return make_loader(dataset, self.eval_batch_size)
+
+    def test_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Return test batches in fixed order.
+
+        Raises:
+            RuntimeError: Before ``setup("test")``, so that nothing but a test reads the split.
+        """
+        if self._test is None:
+            raise RuntimeError('Expected a call of `setup("test")` before `test_dataloader()`.')
+        dataset = InMemoryDataset(self._test.images, self._test.labels)
+        return make_loader(dataset, self.eval_batch_size)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Augment every :class:`TrainingBatch` in ``batch``; others stay as they are."""
+        if not self.crop_padding and not self.horizontal_flip:
+            return batch
+        # A combined loader gives batches in a mapping or a sequence.
+        return apply_to_collection(batch, TrainingBatch, self._augmented)
+
+    def _augmented(self, batch: TrainingBatch) -> TrainingBatch:
+        generator = self._augmentation_generator
+        if generator is None:
+            generator = torch.Generator().manual_seed(self.seed)
+            self._augmentation_generator = generator
+        images = crop_and_flip(
+            batch.images,
+            padding=self.crop_padding,
+            horizontal_flip=self.horizontal_flip,
+            generator=generator,
+        )
+        return TrainingBatch(images, batch.labels)
+
+    # Reading.
+
+    def _search_data(self) -> PreparedData:
+        with _LOCK:
+            if self._prepared is None:
+                self._prepared = prepare(self.read_search_data(), self.train_fraction)
+            return self._prepared
+
+    def _test_data(self) -> LabeledImages:
+        with _LOCK:
+            if self._test is None:
+                data = self._search_data()
+                test = self.read_test_data()
+                check_split(test, "test", len(data.class_names), self.input_shape)
+                images = normalise(test.images, data.mean, data.std)
+                self._test = LabeledImages(images, test.labels)
+            return self._test
+
+
+def _check_at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"Expected argument `{name}` to be at least {least} but got {value}.")

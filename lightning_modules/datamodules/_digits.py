@@ -1,0 +1,43 @@
+"""The handwritten digits that come with scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.datasets import load_digits
+import torch
+
+from lightning_modules.datamodules._base import InMemoryDataModule
+from lightning_modules.datamodules._data import LabeledImages
+from lightning_modules.datamodules._data import SearchData
+from lightning_modules.datamodules._splits import stratified_split
+from lightning_modules.datamodules._splits import TRAIN_VALIDATION_TEST
+
+
+class DigitsDataModule(InMemoryDataModule):
+    """1797 images of 8x8 pixels in 10 classes, in a fixed stratified split of 60/20/20 percent.
+
+    The arguments are those of :class:`InMemoryDataModule`.
+
+    Example:
+
+        >>> data = DigitsDataModule(batch_size=64)
+        >>> data.input_shape, data.num_classes
+        ((1, 8, 8), 10)
+    """
+
+    def read_search_data(self) -> SearchData:
+        """Read the training and validation split."""
+        train, validation, _ = _read_splits()
+        return SearchData(train, validation, [str(digit) for digit in range(10)])
+
+    def read_test_data(self) -> LabeledImages:
+        """Read the test split."""
+        return _read_splits()[2]
+
+
+def _read_splits() -> list[LabeledImages]:
+    digits = load_digits()
+    images = torch.from_numpy(digits.images).float().unsqueeze(1) / 16
+    labels = digits.target.astype(np.int64)
+    parts = stratified_split(labels, TRAIN_VALIDATION_TEST, [str(digit) for digit in range(10)])
+    return [LabeledImages(images[part], torch.from_numpy(labels[part])) for part in parts]

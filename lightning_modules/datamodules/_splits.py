@@ -1,0 +1,76 @@
+"""Fixed stratified splits: the same on every machine and for every seed of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from lightning_modules.datamodules._error import DataError
+
+
+TRAIN_VALIDATION_TEST = (0.6, 0.2, 0.2)
+"""Fractions of the split of data that comes without an official one."""
+TRAIN_VALIDATION = (0.8, 0.2)
+"""Fractions of the split of data that comes with an official test split only."""
+
+_SPLIT_SEED = 20240517
+
+Indices = npt.NDArray[np.int64]
+
+
+def stratified_split(
+    labels: npt.NDArray[np.int64], fractions: Sequence[float], class_names: Sequence[str]
+) -> list[Indices]:
+    """Split samples into parts that hold each class in the same proportion.
+
+    Args:
+        labels: Class indices of shape ``(n,)``, each in ``[0, len(class_names))``.
+        fractions: Fraction of each part, positive with sum 1. Within a class every part after the
+            first gets its rounded share and at least one sample; the first part gets the rest.
+        class_names: Names of the classes, for the error message.
+
+    Returns:
+        One sorted array of indices per part; together they are ``0, ..., n - 1``.
+
+    Raises:
+        DataError: If a class has too few samples to put one into every part.
+    """
+    parts: list[list[Indices]] = [[] for _ in fractions]
+    for label, order in enumerate(_shuffled_classes(labels, len(class_names))):
+        sizes = [max(1, round(len(order) * fraction)) for fraction in fractions[1:]]
+        first = len(order) - sum(sizes)
+        if first < 1:
+            raise DataError(
+                f"Expected at least {len(fractions)} samples of every class to split the data but "
+                f"got {len(order)} of class {class_names[label]!r}."
+            )
+        pieces = np.split(order, np.cumsum([first, *sizes[:-1]]))
+        for part, indices in zip(parts, pieces, strict=True):
+            part.append(indices)
+    return [np.sort(np.concatenate(part)) for part in parts]
+
+
+def stratified_subset(labels: npt.NDArray[np.int64], fraction: float, n_classes: int) -> Indices:
+    """Choose a fraction of the samples of each class; a larger fraction contains a smaller one.
+
+    Args:
+        labels: Class indices of shape ``(n,)``, each in ``[0, n_classes)``.
+        fraction: Fraction of each class in (0, 1], rounded to at least one sample.
+        n_classes: Number of classes; those without samples are left out.
+
+    Returns:
+        The sorted indices of the chosen samples.
+    """
+    chosen = [
+        order[: max(1, round(len(order) * fraction))]
+        for order in _shuffled_classes(labels, n_classes)
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def _shuffled_classes(labels: npt.NDArray[np.int64], n_classes: int) -> list[Indices]:
+    # RandomState, as NumPy promises its stream to stay the same in all versions to come.
+    rng = np.random.RandomState(_SPLIT_SEED)
+    return [rng.permutation(np.flatnonzero(labels == label)) for label in range(n_classes)]
