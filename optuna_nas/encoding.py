@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -28,10 +30,9 @@ MAX_NUMERICAL_CHOICES = 2**22
 
 def to_string(space: SearchSpace, architecture: Architecture) -> str:
     """Write ``decision=choice`` pairs joined by commas, e.g. ``depth=3,width=16``."""
-    space.require_member(architecture)
+    member = space.require_member(architecture)
     return ",".join(
-        f"{quote(name, safe='')}={quote(str(choice), safe='')}"
-        for name, choice in architecture.items()
+        f"{quote(name, safe='')}={quote(str(choice), safe='')}" for name, choice in member.items()
     )
 
 
@@ -71,19 +72,14 @@ def _read_choice(space: SearchSpace, name: str, text: str) -> Choice:
 
 def to_graph(space: SearchSpace, architecture: Architecture) -> nx.DiGraph[Any]:
     """Return the chain of decisions; nodes have the attributes ``decision`` and ``choice``."""
-    import networkx as nx
-
-    space.require_member(architecture)
-    graph: nx.DiGraph[Any] = nx.DiGraph(space=space.name)
-    graph.add_node("input", operation="input")
-    previous = "input"
-    for name, choice in architecture.items():
-        graph.add_node(name, operation=f"{name}={choice}", decision=name, choice=choice)
-        graph.add_edge(previous, name)
-        previous = name
-    graph.add_node("output", operation="output")
-    graph.add_edge(previous, "output")
-    return graph
+    member = space.require_member(architecture)
+    return path_graph(
+        space.name,
+        [
+            {"operation": f"{name}={choice}", "decision": name, "choice": choice}
+            for name, choice in member.items()
+        ],
+    )
 
 
 def from_graph(space: SearchSpace, graph: nx.DiGraph[Any]) -> Architecture:
@@ -92,18 +88,47 @@ def from_graph(space: SearchSpace, graph: nx.DiGraph[Any]) -> Architecture:
     Raises:
         ValueError: If the graph is not a chain of the active decisions.
     """
-    params = {
-        data["decision"]: data["choice"]
-        for _, data in graph.nodes(data=True)
-        if "decision" in data and "choice" in data
-    }
-    ordered = {name: params[name] for name in space.distributions if name in params}
-    if len(ordered) != len(params) or len(graph) != len(params) + 2:
+    nodes = read_path_graph(graph)
+    architecture = space.architecture(
+        {str(node.get("decision")): node.get("choice") for node in nodes}
+    )
+    if len(architecture) != len(nodes):
         raise ValueError(
-            f"Expected argument `graph` to be the graph of a member of search space `{space.name}` "
-            f"but got the nodes {list(graph.nodes)}."
+            f"Expected argument `graph` to have one node for each of the active decisions "
+            f"{list(architecture)} but got {nodes}."
         )
-    return space.require_member(Architecture(space.name, ordered))
+    return architecture
+
+
+def path_graph(name: str, nodes: Sequence[Mapping[str, Any]]) -> nx.DiGraph[Any]:
+    """Return a path over 0 (input), 1, 2, ... (with the attributes ``nodes``) and the output."""
+    import networkx as nx
+
+    graph: nx.DiGraph[Any] = nx.DiGraph(space=name)
+    for i, attributes in enumerate([{"operation": "input"}, *nodes, {"operation": "output"}]):
+        graph.add_node(i, **attributes)
+        if i:
+            graph.add_edge(i - 1, i)
+    return graph
+
+
+def read_path_graph(graph: nx.DiGraph[Any]) -> list[dict[str, Any]]:
+    """Return the attributes of the nodes between input and output of a :func:`path_graph`.
+
+    Raises:
+        ValueError: If the graph is not such a path.
+    """
+    last = len(graph) - 1
+    if (
+        last < 1
+        or set(graph.nodes) != set(range(last + 1))
+        or set(graph.edges) != {(i, i + 1) for i in range(last)}
+    ):
+        raise ValueError(
+            "Expected argument `graph` to be a path over the nodes 0, 1, 2, ... "
+            f"but got the nodes {list(graph.nodes)} and the edges {list(graph.edges)}."
+        )
+    return [dict(graph.nodes[i]) for i in range(1, last)]
 
 
 def _width(distribution: BaseDistribution) -> int:
@@ -118,7 +143,7 @@ def vector_size(space: SearchSpace) -> int:
 
 def to_vector(space: SearchSpace, architecture: Architecture) -> np.ndarray:
     """Return the vector encoding, float32 of shape ``(vector_size,)`` with entries in [0, 1]."""
-    space.require_member(architecture)
+    architecture = space.require_member(architecture)
     vector = np.zeros(vector_size(space), dtype=np.float32)
     start = 0
     for name, distribution in space.distributions.items():
@@ -140,29 +165,36 @@ def from_vector(space: SearchSpace, vector: np.ndarray) -> Architecture:
     Raises:
         ValueError: If the shape is wrong or an active decision has not exactly one choice.
     """
-    vector = np.asarray(vector)
     size = vector_size(space)
-    if vector.shape != (size,):
+    try:
+        values = np.asarray(vector, dtype=np.float64)
+    except (TypeError, ValueError):
         raise ValueError(
-            f"Expected argument `vector` to have shape ({size},) but got {vector.shape}."
+            f"Expected argument `vector` to be {size} numbers but got {vector!r}."
+        ) from None
+    if values.shape != (size,):
+        raise ValueError(
+            f"Expected argument `vector` to have shape ({size},) but got {values.shape}."
         )
     params: dict[str, Choice] = {}
     start = 0
     for name, distribution in space.distributions.items():
-        block = vector[start : start + _width(distribution)]
+        block = values[start : start + _width(distribution)]
         start += len(block)
         if not block.any():
             continue
         if isinstance(distribution, CategoricalDistribution):
-            one_hot = np.count_nonzero(block) == 1 and block.max() == 1
-            index = int(block.argmax())
+            one_choice = np.count_nonzero(block) == 1 and block.max() == 1
         else:
-            one_hot = block[0] == 1 and 0 <= block[1] <= 1
-            index = round(float(block[1]) * (_choices.n_choices(distribution) - 1))
-        if not one_hot:
+            one_choice = block[0] == 1 and 0 <= block[1] <= 1
+        if not one_choice:
             raise ValueError(
                 f"Expected argument `vector` to encode one choice of the decision `{name}` "
                 f"but got {block.tolist()}."
             )
+        if isinstance(distribution, CategoricalDistribution):
+            index = int(block.argmax())
+        else:
+            index = round(float(block[1]) * (_choices.n_choices(distribution) - 1))
         params[name] = _choices.choice_at(distribution, index)
     return space.require_member(Architecture(space.name, params))

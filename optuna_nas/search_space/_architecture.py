@@ -25,12 +25,17 @@ class Architecture(Mapping[str, Choice]):
         params: A choice for every active decision, in the order of the space's decisions.
     """
 
-    __slots__ = ("_hash", "_params", "space")
+    __slots__ = ("_hash", "_params", "_space")
 
     def __init__(self, space: str, params: Mapping[str, Choice]) -> None:
-        self.space = space
+        self._space = space
         self._params = dict(params)
         self._hash = hash((space, frozenset(self._params.items())))
+
+    @property
+    def space(self) -> str:
+        """The name of the search space."""
+        return self._space
 
     def __getitem__(self, name: str) -> Choice:
         return self._params[name]
@@ -47,16 +52,13 @@ class Architecture(Mapping[str, Choice]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Architecture):
             return NotImplemented
-        return self.space == other.space and self._params == other._params
+        return self._space == other._space and self._params == other._params
 
     def __repr__(self) -> str:
         return f"Architecture({self.space!r}, {self._params!r})"
 
-    def __getstate__(self) -> tuple[str, dict[str, Choice]]:
-        return self.space, self._params
-
-    def __setstate__(self, state: tuple[str, dict[str, Choice]]) -> None:
-        self.__init__(*state)  # type: ignore[misc]
+    def __reduce__(self) -> tuple[type[Architecture], tuple[str, dict[str, Choice]]]:
+        return type(self), (self.space, self._params)  # The hash differs between processes.
 
     def to_json(self) -> str:
         """Return the JSON encoding, e.g. ``{"space": "cell", "params": {"edge_0_1": "none"}}``."""
@@ -71,7 +73,7 @@ class Architecture(Mapping[str, Choice]):
         """
         try:
             data: Any = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             data = None
         valid = (
             isinstance(data, dict)

@@ -29,7 +29,7 @@ NAS_BENCH_201_OPERATIONS = (
 )
 """The five published operations, in the published order."""
 
-_TOKEN = re.compile(r"([A-Za-z0-9_]+)~(\d+)")
+_TOKEN = re.compile(r"([A-Za-z0-9_.-]+)~([0-9]{1,9})")
 
 
 class CellSpace(SearchSpace):
@@ -44,10 +44,12 @@ class CellSpace(SearchSpace):
 
     Args:
         n_nodes: Number of nodes, the input of the cell included.
-        operations: Names of the candidate operations of an edge.
+        operations: Names of the candidate operations of an edge, of the characters
+            ``A-Z a-z 0-9 _ . -``.
 
     Raises:
-        ValueError: If ``n_nodes`` is less than 2 or ``operations`` is empty or repeats a name.
+        ValueError: If ``n_nodes`` is less than 2, or ``operations`` is empty, repeats a name or
+            has one of other characters.
 
     Example:
 
@@ -70,9 +72,14 @@ class CellSpace(SearchSpace):
     ) -> None:
         if n_nodes < 2:
             raise ValueError(f"Expected argument `n_nodes` to be at least 2 but got {n_nodes}.")
-        if not operations or len(set(operations)) != len(operations):
+        valid = not isinstance(operations, str) and all(
+            isinstance(operation, str) and _TOKEN.fullmatch(f"{operation}~0")
+            for operation in operations
+        )
+        if not operations or not valid or len(set(operations)) != len(operations):
             raise ValueError(
-                f"Expected argument `operations` to be different names but got {list(operations)}."
+                "Expected argument `operations` to be different names of letters, digits, `_`, "
+                f"`.` and `-` but got {operations!r}."
             )
         self.n_nodes = n_nodes
         self.operations = tuple(operations)

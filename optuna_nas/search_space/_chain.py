@@ -13,6 +13,7 @@ from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
 from optuna.distributions import IntDistribution
 
+from optuna_nas import encoding
 from optuna_nas.search_space._architecture import Architecture
 from optuna_nas.search_space._architecture import Choice
 from optuna_nas.search_space._space import check_countable
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
 
 
 _TOKENS = {
-    "conv": re.compile(r"C(?P<filters>\d+)?(?:k(?P<kernel_size>\d+))?"),
-    "pool": re.compile(r"S(?P<pooling>max|avg)?(?P<pool_size>\d+)?"),
-    "dense": re.compile(r"O(?P<units>\d+)?"),
+    "conv": re.compile(r"C(?P<filters>[0-9]{1,9})?(?:k(?P<kernel_size>[0-9]{1,9}))?"),
+    "pool": re.compile(r"S(?P<pooling>max|avg)?(?P<pool_size>[0-9]{1,9})?"),
+    "dense": re.compile(r"O(?P<units>[0-9]{1,9})?"),
 }
+_PARTS = {"conv": ("filters", "kernel_size"), "pool": ("pooling", "pool_size")}
 
 
 class ChainSpace(SearchSpace):
@@ -90,9 +92,10 @@ class ChainSpace(SearchSpace):
             raise ValueError(
                 f"Expected argument `max_dense_depth` to be at least 0 but got {max_dense_depth}."
             )
-        if not poolings or not set(poolings) <= {"max", "avg"}:
+        if tuple(poolings) not in (("max",), ("avg",), ("max", "avg"), ("avg", "max")):
             raise ValueError(
-                f'Expected argument `poolings` to be of "max" and "avg" but got {list(poolings)}.'
+                'Expected argument `poolings` to be "max" or "avg" or both, each once, '
+                f"but got {list(poolings)}."
             )
         self.max_depth = max_depth
         self.max_dense_depth = max_dense_depth
@@ -132,13 +135,12 @@ class ChainSpace(SearchSpace):
             return int(params["dense_depth"]) >= int(number)
         if part == "type":
             return int(params["depth"]) >= int(number)
-        layer_type = params.get(f"layer_{number}_type")
-        return layer_type == ("conv" if part in ("filters", "kernel_size") else "pool")
+        return part in _PARTS.get(str(params.get(f"layer_{number}_type")), ())
 
     def to_string(self, architecture: Architecture) -> str:
         """Return the explicit form, e.g. ``C32k3-C64k5-Smax2-O128``."""
-        self.require_member(architecture)
-        return "-".join(_write_layer(layer) for layer in self.layers(architecture))
+        layers = self.layers(self.require_member(architecture))
+        return "-".join(_write_layer(layer) for layer in layers)
 
     def layers(self, architecture: Architecture) -> list[dict[str, Any]]:
         """Return the layers in order, without the prefix of their decisions.
@@ -198,50 +200,29 @@ class ChainSpace(SearchSpace):
 
     def to_graph(self, architecture: Architecture) -> nx.DiGraph[Any]:
         """Return the chain of layers; nodes have ``operation`` and the choices as attributes."""
-        import networkx as nx
-
-        self.require_member(architecture)
-        graph: nx.DiGraph[Any] = nx.DiGraph(space=self.name)
-        graph.add_node(0, operation="input")
-        for i, layer in enumerate(self.layers(architecture), start=1):
-            graph.add_node(i, operation=_write_layer(layer), **layer)
-            graph.add_edge(i - 1, i)
-        last = len(graph)
-        graph.add_node(last, operation="output")
-        graph.add_edge(last - 1, last)
-        return graph
+        layers = self.layers(self.require_member(architecture))
+        return encoding.path_graph(
+            self.name, [{"operation": _write_layer(layer), **layer} for layer in layers]
+        )
 
     def from_graph(self, graph: nx.DiGraph[Any]) -> Architecture:
         """Read the graph encoding."""
-        import networkx as nx
-
-        n_nodes = len(graph)
-        if not nx.utils.graphs_equal(
-            nx.DiGraph(graph.edges), nx.path_graph(n_nodes, create_using=nx.DiGraph)
-        ):
-            raise ValueError(
-                "Expected argument `graph` to be a path over the nodes 0, 1, 2, ... "
-                f"but got the edges {list(graph.edges)}."
-            )
         layers = [
-            {part: value for part, value in graph.nodes[i].items() if part != "operation"}
-            for i in range(1, n_nodes - 1)
+            {part: value for part, value in node.items() if part != "operation"}
+            for node in encoding.read_path_graph(graph)
         ]
         return self._from_layers(layers, "argument `graph`")
 
 
-def chain_layers(architecture: Architecture) -> list[dict[str, Any]]:
+def chain_layers(architecture: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Split the decisions of a chain into its layers; see :meth:`ChainSpace.layers`."""
     layers: list[dict[str, Any]] = []
-    for name, choice in architecture.items():
-        kind, _, rest = name.partition("_")
-        number, _, part = rest.partition("_")
-        if kind == "layer" and part == "type":
-            layers.append({"type": choice})
-        elif kind == "layer":
-            layers[-1][part] = choice
-        elif kind == "dense" and number.isdigit():
-            layers.append({"type": "dense", "units": choice})
+    for i in range(1, architecture["depth"] + 1):
+        layer_type = architecture[f"layer_{i}_type"]
+        parts = {part: architecture[f"layer_{i}_{part}"] for part in _PARTS[layer_type]}
+        layers.append({"type": layer_type, **parts})
+    for i in range(1, architecture["dense_depth"] + 1):
+        layers.append({"type": "dense", "units": architecture[f"dense_{i}_units"]})
     return layers
 
 
@@ -255,8 +236,7 @@ def _write_layer(layer: Mapping[str, Any]) -> str:
 
 def _check_candidates(name: str, candidates: Sequence[int], *, odd: bool = False) -> None:
     valid = all(
-        isinstance(value, int) and value > 0 and (value % 2 == 1 or not odd)
-        for value in candidates
+        type(value) is int and value > 0 and (value % 2 == 1 or not odd) for value in candidates
     )
     if not candidates or not valid or len(set(candidates)) != len(candidates):
         kind = "odd positive" if odd else "positive"

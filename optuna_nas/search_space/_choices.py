@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
@@ -25,7 +26,8 @@ def n_choices(distribution: BaseDistribution) -> int:
         return len(distribution.choices)
     if isinstance(distribution, IntDistribution):
         return (distribution.high - distribution.low) // distribution.step + 1
-    assert isinstance(distribution, FloatDistribution) and distribution.step is not None
+    assert isinstance(distribution, FloatDistribution)
+    assert distribution.step is not None
     low, high, step = (
         Decimal(str(v)) for v in (distribution.low, distribution.high, distribution.step)
     )
@@ -39,29 +41,36 @@ def choice_at(distribution: BaseDistribution, index: int) -> Choice:
         return choice  # type: ignore[no-any-return]
     if isinstance(distribution, IntDistribution):
         return int(distribution.low + index * distribution.step)
-    assert isinstance(distribution, FloatDistribution) and distribution.step is not None
+    assert isinstance(distribution, FloatDistribution)
+    assert distribution.step is not None
     return float(Decimal(str(distribution.low)) + index * Decimal(str(distribution.step)))
 
 
 def index_of(distribution: BaseDistribution, choice: object) -> int | None:
-    """Return the index of ``choice``, or :obj:`None` if the distribution does not hold it."""
+    """Return the index of ``choice``, or :obj:`None` if the distribution does not hold it.
+
+    Choices are compared by ``==`` as in Optuna, and floats with its tolerance.
+    """
     if isinstance(distribution, CategoricalDistribution):
         for index, candidate in enumerate(distribution.choices):
-            if type(candidate) is type(choice) and candidate == choice:
+            if candidate == choice:
                 return index
         return None
-    if isinstance(choice, bool) or not isinstance(choice, int | float):
+    if not isinstance(choice, int | float | np.integer | np.floating):
         return None
     if isinstance(distribution, IntDistribution):
         if not distribution.low <= choice <= distribution.high or choice != int(choice):
             return None
         index, rest = divmod(int(choice) - distribution.low, distribution.step)
         return None if rest else index
-    assert isinstance(distribution, FloatDistribution) and distribution.step is not None
+    assert isinstance(distribution, FloatDistribution)
+    assert distribution.step is not None
     if not distribution.low <= choice <= distribution.high:
         return None
-    index = round((choice - distribution.low) / distribution.step)
-    return index if abs(float(choice_at(distribution, index)) - choice) < 1e-8 else None
+    steps = (float(choice) - distribution.low) / distribution.step
+    index = round(steps)
+    held = abs(steps - index) < 1e-8 or choice == choice_at(distribution, index)
+    return index if held else None
 
 
 def suggest(trial: BaseTrial, name: str, distribution: BaseDistribution) -> Choice:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import math
 from types import MappingProxyType
 from typing import Any
 
@@ -39,21 +40,23 @@ class CustomSpace(SearchSpace):
         distributions: The decisions in order. Choices are strings, ints, floats or bools that name
             things; floats need a step.
         active_if: For conditional decisions, a pure function of the active earlier decisions that
-            tells whether the decision is made. Decisions without an entry are always active.
+            tells whether the decision is made. Decisions without an entry are always active. A
+            condition that looks up an inactive decision (``params["name"]``) makes its own
+            decision inactive, too; ``params.get("name")`` tells the two cases apart.
         build: Optional function from an :class:`~optuna_nas.Architecture` to a network, any
             ``torch.nn.Module``. It is kept as :attr:`build` for evaluators and the command line.
         name: The name that architectures carry.
 
     Raises:
-        ValueError: If a distribution is not countable, two choices of a decision have the same
-            string form, or ``active_if`` names an unknown decision.
+        ValueError: If a distribution is not countable, two choices of a decision are equal or
+            have the same string form, or ``active_if`` names an unknown decision.
     """
 
     def __init__(
         self,
         distributions: Mapping[str, BaseDistribution],
         *,
-        active_if: Mapping[str, Callable[[Mapping[str, Choice]], bool]] | None = None,
+        active_if: Mapping[str, Callable[[Mapping[str, Any]], bool]] | None = None,
         build: Callable[[Architecture], Any] | None = None,
         name: str = "custom",
     ) -> None:
@@ -81,22 +84,40 @@ class CustomSpace(SearchSpace):
 
     def is_active(self, name: str, params: Mapping[str, Choice]) -> bool:
         condition = self._active_if.get(name)
-        return condition is None or bool(condition(params))
+        if condition is None:
+            return True
+        try:
+            return bool(condition(params))
+        except KeyError as error:
+            names = list(self._distributions)
+            earlier = names[: names.index(name)]
+            missing = error.args[0] if error.args else None
+            if missing in earlier and missing not in params:
+                return False
+            raise ValueError(
+                f"Expected the condition of decision `{name}` to look at the decisions before it, "
+                f"{earlier}, but got {missing!r}."
+            ) from error
 
 
 def _check_choices(decision: str, distribution: BaseDistribution) -> None:
     choices = getattr(distribution, "choices", None)
     if choices is None:
         return
-    wrong = [choice for choice in choices if not isinstance(choice, str | int | float)]
+    wrong = [
+        choice
+        for choice in choices
+        if not isinstance(choice, str | int | float)
+        or (isinstance(choice, float) and not math.isfinite(choice))
+    ]
     if wrong:
         raise ValueError(
-            f"Expected the choices of decision `{decision}` to be str, int, float or bool "
-            f"but got {wrong[0]!r}."
+            f"Expected the choices of decision `{decision}` to be str, int, finite float or "
+            f"bool but got {wrong[0]!r}."
         )
     n = _choices.n_choices(distribution)
-    if len({str(choice) for choice in choices}) != n:
+    if len(set(choices)) != n or len({str(choice) for choice in choices}) != n:
         raise ValueError(
-            f"Expected the choices of decision `{decision}` to differ in their string form "
+            f"Expected the choices of decision `{decision}` to differ in value and string form "
             f"but got {list(choices)}."
         )

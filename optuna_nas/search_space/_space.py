@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from functools import cached_property
+import operator
 from typing import Any
 from typing import TYPE_CHECKING
 
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 class SearchSpace(abc.ABC):
     """Base class of search spaces.
 
-    A subclass gives :attr:`name` and :attr:`distributions`, and :meth:`is_active` if some decisions
-    are conditional. Everything else has a general implementation, which a subclass replaces where
-    the field has a better known form (string, graph, canonical key).
+    A subclass gives :attr:`name` and :attr:`distributions`, and :meth:`is_active` if some
+    decisions are conditional. Everything else has a general implementation, which a subclass
+    replaces where the field has a better known form (string, graph, canonical key).
 
     All decisions are countable: categorical, integer, or float with a step. Continuous training
     hyperparameters are suggested by the objective beside the architecture.
@@ -60,11 +61,15 @@ class SearchSpace(abc.ABC):
     # Sampling and membership.
 
     def suggest(self, trial: BaseTrial) -> Architecture:
-        """Ask a trial for an architecture with plain ``trial.suggest_*`` calls."""
+        """Ask a trial for an architecture with plain ``trial.suggest_*`` calls.
+
+        Raises:
+            ValueError: If a value that was enqueued for the trial is not one of the choices.
+        """
         params: dict[str, Choice] = {}
         for name, distribution in self.distributions.items():
             if self.is_active(name, params):
-                params[name] = _choices.suggest(trial, name, distribution)
+                params[name] = self._choice(name, _choices.suggest(trial, name, distribution))
         return Architecture(self.name, params)
 
     def architecture(self, params: Mapping[str, Any]) -> Architecture:
@@ -79,40 +84,55 @@ class SearchSpace(abc.ABC):
             ValueError: If an active decision is missing or its value is not one of its choices.
         """
         active: dict[str, Choice] = {}
-        for name, distribution in self.distributions.items():
+        for name in self.distributions:
             if not self.is_active(name, active):
                 continue
             if name not in params:
                 raise ValueError(
                     f"Expected argument `params` to hold the decision `{name}` of search space "
-                    f"`{self.name}` but got {sorted(params)}."
+                    f"`{self.name}` but got {list(params)}."
                 )
-            index = _choices.index_of(distribution, params[name])
-            if index is None:
-                raise ValueError(
-                    f"Expected the decision `{name}` of search space `{self.name}` to be one of "
-                    f"{describe(distribution)} but got {params[name]!r}."
-                )
-            active[name] = _choices.choice_at(distribution, index)
+            active[name] = self._choice(name, params[name])
         return Architecture(self.name, active)
 
+    def _choice(self, name: str, value: Any) -> Choice:
+        """Return the choice that equals ``value``, e.g. 0.3 for 0.1 + 0.2, or raise."""
+        distribution = self.distributions[name]
+        index = _choices.index_of(distribution, value)
+        if index is None:
+            raise ValueError(
+                f"Expected the decision `{name}` of search space `{self.name}` to be one of "
+                f"{describe(distribution)} but got {value!r}."
+            )
+        return _choices.choice_at(distribution, index)
+
     def contains(self, architecture: Architecture) -> bool:
-        """Tell whether ``architecture`` is a member: all active decisions, valid, and no others."""
+        """Tell whether ``architecture`` is a member: all active decisions and no others."""
         try:
-            return self.architecture(architecture) == architecture
+            self.require_member(architecture)
         except ValueError:
             return False
+        return True
 
     def require_member(self, architecture: Architecture) -> Architecture:
-        """Return ``architecture`` unchanged, or raise a ValueError that says why it is no member."""
-        member = self.architecture(architecture)
-        if member != architecture:
-            extra = sorted(set(architecture) - set(member))
+        """Return ``architecture`` with its decisions in the order of the space.
+
+        Raises:
+            ValueError: If it is no member; the sentence says why.
+        """
+        if getattr(architecture, "space", None) != self.name:  # A plain dict has no space.
             raise ValueError(
-                f"Expected argument `architecture` to be a member of search space `{self.name}` "
-                f"but got one of space `{architecture.space}` with the extra decisions {extra}."
+                f"Expected argument `architecture` to be an architecture of search space "
+                f"`{self.name}` but got {architecture!r}."
             )
-        return architecture
+        member = self.architecture(architecture)
+        extra = [name for name in architecture if name not in member]
+        if extra:
+            raise ValueError(
+                f"Expected argument `architecture` to hold active decisions of search space "
+                f"`{self.name}` only but got {extra} beside them."
+            )
+        return member
 
     @cached_property
     def _index(self) -> ArchitectureIndex:
@@ -120,7 +140,11 @@ class SearchSpace(abc.ABC):
 
     @cached_property
     def size(self) -> int:
-        """The exact number of architectures, conditions counted."""
+        """The exact number of architectures, conditions counted.
+
+        Raises:
+            ValueError: If the conditions look at so many decisions that counting takes too long.
+        """
         return self._index.size
 
     def architecture_at(self, index: int) -> Architecture:
@@ -133,6 +157,7 @@ class SearchSpace(abc.ABC):
         Raises:
             ValueError: If ``index`` is outside the range.
         """
+        index = operator.index(index)
         if not 0 <= index < self.size:
             raise ValueError(
                 f"Expected argument `index` to be in [0, {self.size}) but got {index}."
@@ -154,7 +179,7 @@ class SearchSpace(abc.ABC):
         Raises:
             ValueError: If ``architecture`` is not a member.
         """
-        self.require_member(architecture)
+        architecture = self.require_member(architecture)
         found: dict[Architecture, None] = {}
         for name, current in architecture.items():
             distribution = self.distributions[name]
@@ -172,11 +197,19 @@ class SearchSpace(abc.ABC):
         return list(found)
 
     def complete(self, params: Mapping[str, Choice]) -> Architecture:
-        """Make an architecture from some decisions: a missing active one takes its default."""
+        """Make an architecture from some decisions: a missing active one takes its default.
+
+        Raises:
+            ValueError: If a given value is not one of the choices of its decision.
+        """
         active: dict[str, Choice] = {}
         for name, distribution in self.distributions.items():
-            if self.is_active(name, active):
-                active[name] = params[name] if name in params else default_choice(distribution)
+            if not self.is_active(name, active):
+                continue
+            if name in params:
+                active[name] = self._choice(name, params[name])
+            else:
+                active[name] = default_choice(distribution)
         return Architecture(self.name, active)
 
     def canonical_key(self, architecture: Architecture) -> str:
