@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+import math
 from typing import Protocol
 
 import optuna
@@ -22,7 +23,10 @@ CANONICAL_KEY = "canonical_key"
 METRICS = "metrics"
 """Trial user attribute: all measured values by name, objectives included."""
 CURVES = "curves"
-"""Trial user attribute: per-epoch values by metric name, each a list from epoch 0 on."""
+"""Trial user attribute: per-epoch values by metric name, each a list from epoch 0 on.
+
+An epoch for which a metric was not reported is NaN.
+"""
 FAIL_REASON = "fail_reason"
 """Trial user attribute: why the trial failed, in one line."""
 
@@ -42,9 +46,9 @@ class TrialObserver(Protocol):
 class ArchitectureObjective:
     """A callable for ``study.optimize``: suggests an architecture and evaluates it.
 
-    The trial's user attributes keep the architecture (:data:`ARCHITECTURE`), its canonical key, all
-    metrics, the per-epoch curves and, if it failed, the reason. In a single-objective study the
-    first objective is reported after each epoch, so that any Optuna pruner works.
+    The trial's user attributes keep the architecture (:data:`ARCHITECTURE`), its canonical key,
+    all metrics, the per-epoch curves and, if it failed, the reason. With a single objective, the
+    objective is reported after each epoch, so that any Optuna pruner works.
 
     Args:
         space: The search space to suggest from.
@@ -82,16 +86,12 @@ class ArchitectureObjective:
         """Return the objectives of the trial's architecture.
 
         Raises:
-            ValueError: If ``evaluate`` does not return one of the objectives.
+            ValueError: If the study has another number of directions, or ``evaluate`` does not
+                return one of the objectives.
             optuna.TrialPruned: If the study's pruner says so.
         """
-        architecture = self.space.suggest(trial)
-        trial.set_user_attr(ARCHITECTURE, self.space.to_string(architecture))
-        trial.set_user_attr(CANONICAL_KEY, self.space.canonical_key(architecture))
         try:
-            for observer in self._observers:
-                observer.on_trial_start(trial, architecture)
-            evaluation = self._measure(trial, architecture)
+            return self._evaluate_trial(trial)
         except optuna.TrialPruned:
             raise
         except SystemExit as error:  # Optuna would leave the trial RUNNING.
@@ -103,15 +103,35 @@ class ArchitectureObjective:
         except Exception as error:
             trial.set_user_attr(FAIL_REASON, _one_line(error))
             raise
-        return self._values(evaluation)
+
+    def _evaluate_trial(self, trial: Trial) -> float | tuple[float, ...]:
+        n_directions = len(trial.study.directions)
+        if n_directions != len(self.objectives):  # Optuna says so after the training only.
+            raise ValueError(
+                f"Expected the study to have a direction for each of the objectives "
+                f"{list(self.objectives)} but got {n_directions} directions."
+            )
+        architecture = self.space.suggest(trial)
+        trial.set_user_attr(ARCHITECTURE, self.space.to_string(architecture))
+        trial.set_user_attr(CANONICAL_KEY, self.space.canonical_key(architecture))
+        for observer in self._observers:
+            observer.on_trial_start(trial, architecture)
+        values = self._values(self._measure(trial, architecture))
+        if any(map(math.isnan, values)):  # Optuna lets the trial fail.
+            measured = dict(zip(self.objectives, values, strict=True))
+            trial.set_user_attr(FAIL_REASON, f"not a number: {measured}")
+        return values if len(values) > 1 else values[0]
 
     def _measure(self, trial: Trial, architecture: Architecture) -> Evaluation:
-        single = len(trial.study.directions) == 1
+        single = len(self.objectives) == 1
         curves: dict[str, list[float]] = {}
 
         def report(epoch: int, metrics: Mapping[str, float]) -> None:
+            metrics = {name: float(value) for name, value in metrics.items()}
             for name, value in metrics.items():
-                curves.setdefault(name, []).append(value)
+                curve = curves.setdefault(name, [])
+                curve += [math.nan] * (epoch - len(curve))
+                curve.append(value)
             for observer in self._observers:
                 observer.on_epoch_end(trial, epoch, metrics)
             if single and self.objectives[0] in metrics:
@@ -124,21 +144,25 @@ class ArchitectureObjective:
         finally:
             if curves:
                 trial.set_user_attr(CURVES, curves)
+        if not isinstance(measured, Evaluation | Mapping):
+            raise ValueError(
+                f"Expected `evaluate` to return an Evaluation or a mapping but got {measured!r}."
+            )
         evaluation = measured if isinstance(measured, Evaluation) else Evaluation(measured)
+        metrics = {name: float(value) for name, value in evaluation.metrics.items()}
+        trial.set_user_attr(METRICS, metrics)
         for name, value in evaluation.constraints.items():
             trial.set_constraint(name, value)
-        trial.set_user_attr(METRICS, dict(evaluation.metrics))
         return evaluation
 
-    def _values(self, evaluation: Evaluation) -> float | tuple[float, ...]:
+    def _values(self, evaluation: Evaluation) -> tuple[float, ...]:
         missing = [name for name in self.objectives if name not in evaluation.metrics]
         if missing:
             raise ValueError(
                 f"Expected `evaluate` to return the objectives {list(self.objectives)} "
                 f"but got {sorted(evaluation.metrics)}."
             )
-        values = tuple(float(evaluation.metrics[name]) for name in self.objectives)
-        return values if len(values) > 1 else values[0]
+        return tuple(float(evaluation.metrics[name]) for name in self.objectives)
 
 
 def _one_line(error: BaseException) -> str:
