@@ -17,8 +17,10 @@ import warnings
 
 import pytorch_lightning as pl
 import torch
+from torch import nn
 
 from lightning_modules.tasks import ImageClassifier
+from optuna_nas import Architecture
 
 
 # Lightning 2.6 with torch 2.13 or newer; nothing that a user could change.
@@ -105,21 +107,54 @@ def _silence_pytree_warning() -> None:
         warnings.filterwarnings("ignore", message=_PYTREE_WARNING, category=FutureWarning)
 
 
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed PyTorch's global generators and put their state back at the end.
+class RandomState:
+    """Seeds PyTorch's global generators for networks, and puts their state back at the end.
 
-    Args:
-        seed: The seed.
-        device: Where the work will be done; generators of other kinds of devices are left alone.
+    Threads share the generators: what they build is made one at a time, each from its seed, and
+    the state is put back when the last of them is done.
     """
-    on_cuda = device.type == "cuda"
-    devices = list(range(torch.cuda.device_count())) if on_cuda else []
-    with torch.random.fork_rng(devices=devices):
-        torch.default_generator.manual_seed(seed)
-        if on_cuda:
-            torch.cuda.manual_seed_all(seed)
-        yield
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._found: list[torch.Tensor] = []
+
+    @contextmanager
+    def kept(self, device: torch.device) -> Iterator[None]:
+        """Put the state of the CPU's generator and, if ``device`` is one, the GPUs' back."""
+        on_gpu = device.type == "cuda"
+        with self._lock:
+            if self._users == 0:
+                states = torch.cuda.get_rng_state_all() if on_gpu else []
+                self._found = [torch.get_rng_state(), *states]
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._users == 0:
+                    torch.set_rng_state(self._found[0])
+                    for index, state in enumerate(self._found[1:]):
+                        torch.cuda.set_rng_state(state, index)
+
+    def build(
+        self,
+        build: Callable[[Architecture], nn.Module],
+        architecture: Architecture,
+        seed: int,
+        device: torch.device,
+    ) -> nn.Module:
+        """Make a network whose weights depend on ``seed`` alone, inside of :meth:`kept`."""
+        with self._lock:
+            torch.default_generator.manual_seed(seed)
+            if device.type == "cuda":
+                torch.cuda.manual_seed_all(seed)
+            return build(architecture)
+
+
+RANDOM_STATE = RandomState()
+"""That of the process."""
 
 
 def select_device(accelerator: str, devices: int | str | list[int]) -> torch.device:

@@ -142,12 +142,13 @@ def build_chain_network(
         Linear(in_features=1568, out_features=32, bias=True)
     """
     check_sizes(input_shape, num_classes)
-    layers = chain_layers(architecture)
-    if not layers:
+    try:
+        layers = chain_layers(architecture)
+    except KeyError as error:
         raise ValueError(
             "Expected argument `architecture` to be a chain with decisions like `layer_1_type` "
             f"but got {architecture!r}."
-        )
+        ) from error
     channels, height, width = input_shape
     features: OrderedDict[str, nn.Module] = OrderedDict()
     units = [layer["units"] for layer in layers if layer["type"] == "dense"]

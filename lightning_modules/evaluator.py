@@ -41,9 +41,9 @@ class TrainingEvaluator:
     ``val_accuracy``, ``val_loss`` and ``train_loss``, so that a pruner can stop the trial. If only
     cost metrics are asked for, nothing is trained.
 
-    The same architecture, arguments and data give the same result on a CPU. The global random
-    state is left as found. In parallel threads, PyTorch's generator is shared, so the initial
-    weights depend on timing; use processes where that matters.
+    The same architecture, arguments and data give the same result on a CPU, and the global random
+    state is left as found. In parallel threads this holds for networks and data that draw no
+    random numbers from the global generator during training, such as those of this package.
 
     Args:
         build: Makes the network of an architecture, e.g.
@@ -154,7 +154,7 @@ class TrainingEvaluator:
             RuntimeError: If the training diverged, that is, the loss is not finite.
         """
         try:
-            with _training.seeded(self.seed, self.device):
+            with _training.RANDOM_STATE.kept(self.device):
                 measured = self._measure(architecture, report)
         except torch.OutOfMemoryError as error:
             traceback.clear_frames(error.__traceback__)  # They hold the tensors.
@@ -165,7 +165,7 @@ class TrainingEvaluator:
 
     def _measure(self, architecture: Architecture, report: Report | None) -> dict[str, float]:
         input_shape, num_classes = self._prepared_data()
-        network = self.build(architecture)
+        network = _training.RANDOM_STATE.build(self.build, architecture, self.seed, self.device)
         measured = self._costs(network, input_shape)
         if set(self.metrics) & set(TRAINED_METRICS):
             measured |= self._train(network, num_classes, report)

@@ -89,9 +89,9 @@ def train_final(
     _, num_classes = _training.data_description(datamodule)
     device = _training.select_device(accelerator, devices)
     try:
-        with _training.seeded(seed, device), _training.quiet():
+        with _training.RANDOM_STATE.kept(device), _training.quiet():
             classifier = ImageClassifier(
-                build(architecture),
+                _training.RANDOM_STATE.build(build, architecture, seed, device),
                 num_classes=num_classes,
                 learning_rate=learning_rate,
                 weight_decay=weight_decay,

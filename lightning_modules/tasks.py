@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassAccuracy
 
@@ -83,8 +84,7 @@ class ImageClassifier(pl.LightningModule):
         if channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network
-        self.train_criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
-        self.criterion = nn.CrossEntropyLoss()
+        self.label_smoothing = label_smoothing
         # Averaged over samples ("micro"). The labels are checked once by the data, not here.
         self.val_accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
         self.test_accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
@@ -99,7 +99,7 @@ class ImageClassifier(pl.LightningModule):
     ) -> torch.Tensor:
         """Return the loss of a batch of images and labels, a scalar."""
         images, labels = batch
-        loss: torch.Tensor = self.train_criterion(self(images), labels)
+        loss = F.cross_entropy(self(images), labels, label_smoothing=self.label_smoothing)
         self.log(
             "train_loss",
             loss,
@@ -173,9 +173,10 @@ class ImageClassifier(pl.LightningModule):
         logits = self(images)
         accuracy.update(logits, labels)
         self.log_dict(
-            {f"{stage}_loss": self.criterion(logits, labels), f"{stage}_accuracy": accuracy},
+            {f"{stage}_loss": F.cross_entropy(logits, labels), f"{stage}_accuracy": accuracy},
             on_step=False,
             on_epoch=True,
+            prog_bar=True,
             batch_size=len(labels),
             sync_dist=self._distributed,
         )

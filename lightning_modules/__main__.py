@@ -1,0 +1,63 @@
+"""Lightning's command line: ``python -m lightning_modules fit|validate|test|predict``.
+
+For example::
+
+    python -m lightning_modules fit --model.architecture "C-C-S-O" --data DigitsDataModule \\
+        --trainer.max_epochs 2
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.cli import LightningArgumentParser
+from pytorch_lightning.cli import LightningCLI
+from pytorch_lightning.cli import SaveConfigCallback
+
+from lightning_modules import datamodules as _  # noqa: F401  So that short names are found.
+from lightning_modules.architecture_classifier import ArchitectureClassifier
+
+
+class _SaveConfig(SaveConfigCallback):
+    """Saves the configuration beside the logs, if these are in a folder at all."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Save it, unless the logger has no folder (no logger, or MLflow with a database)."""
+        if trainer.log_dir is None:
+            self.save_to_log_dir = False
+        super().setup(trainer, pl_module, stage)
+
+
+class _CLI(LightningCLI):
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        for name in ("input_shape", "num_classes"):
+            parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
+
+    def instantiate_classes(self) -> None:
+        """Make all objects; what a user can get wrong ends in one sentence and status 2."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            self.parser.error(str(error))
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run a subcommand.
+
+    Args:
+        args: Words of the command line; those of the process by default.
+    """
+    defaults: dict[str, Any] = {"max_epochs": 10}
+    _CLI(
+        ArchitectureClassifier,
+        pl.LightningDataModule,
+        subclass_mode_data=True,
+        save_config_callback=_SaveConfig,
+        trainer_defaults=defaults,
+        args=args,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""A classifier from the string encoding of an architecture, for Lightning's command line."""
+
+from __future__ import annotations
+
+from lightning_modules.builders import build_network
+from lightning_modules.tasks import ImageClassifier
+from optuna_nas import Architecture
+from optuna_nas import CellSpace
+from optuna_nas import ChainSpace
+from optuna_nas import SearchSpace
+
+
+class ArchitectureClassifier(ImageClassifier):
+    """An :class:`ImageClassifier` whose network is built from a string.
+
+    All arguments are plain hyperparameters, so ``load_from_checkpoint`` needs the path alone.
+
+    Args:
+        architecture: String encoding of a chain, e.g. ``C-C-S-O``, or of a cell, e.g.
+            ``|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|``.
+        input_shape: (channels, height, width) of an image.
+        num_classes: Number of classes.
+        network: More arguments of the builder; for a cell ``channels``, ``cells_per_stage`` and
+            ``stages``.
+        learning_rate: See :class:`ImageClassifier`, as for the next four.
+        weight_decay: Weight decay.
+        optimizer: ``adamw`` or ``sgd``.
+        schedule: ``one_cycle``, ``cosine`` or ``constant``.
+        label_smoothing: In [0, 1).
+
+    Raises:
+        ValueError: If an argument is malformed or out of its range.
+    """
+
+    def __init__(
+        self,
+        architecture: str,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        network: dict[str, int] | None = None,
+        learning_rate: float | None = None,
+        weight_decay: float = 5e-4,
+        optimizer: str = "adamw",
+        schedule: str = "one_cycle",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        try:
+            built = build_network(
+                read_architecture(architecture),
+                input_shape=input_shape,
+                num_classes=num_classes,
+                **(network or {}),
+            )
+        except TypeError as error:
+            raise ValueError(
+                "Expected argument `network` to be arguments of the architecture's builder "
+                f"but got {network}: {error}"
+            ) from error
+        super().__init__(
+            built,
+            num_classes=num_classes,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            optimizer=optimizer,
+            schedule=schedule,
+            label_smoothing=label_smoothing,
+        )
+
+
+def read_architecture(text: str) -> Architecture:
+    """Read a string encoding with the first known search space that can.
+
+    Raises:
+        ValueError: If none can; the message holds what each one says.
+
+    Example:
+
+        >>> read_architecture("C-S-O").space
+        'chain'
+    """
+    spaces: list[SearchSpace] = [ChainSpace(), CellSpace()]
+    problems: list[str] = []
+    for space in spaces:
+        try:
+            return space.from_string(text)
+        except ValueError as error:
+            problems.append(f"As a {space.name}: {error}")
+    raise ValueError(
+        "Expected argument `architecture` to be the string of a chain or a cell but got "
+        f"{text!r}. " + " ".join(problems)
+    )
