@@ -1,0 +1,226 @@
+"""The tracker: an Optuna callback and a trial observer that writes to MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from datetime import datetime
+import functools
+import importlib
+import logging
+import threading
+import time
+from typing import Any
+from typing import Concatenate
+from typing import ParamSpec
+from typing import TYPE_CHECKING
+import warnings
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+from optuna.trial import Trial
+
+from optuna_nas.search_space import Architecture
+from optuna_nas.search_space import SearchSpace
+from optuna_nas.tracking._connection import without_password
+from optuna_nas.tracking._parent import Settings
+
+
+if TYPE_CHECKING:
+    from optuna_nas.tracking._session import StudySession
+
+
+_logger = logging.getLogger(__name__)
+_ALWAYS = ("close", "interrupt")  # The last chance: not skipped while the tracker rests.
+_P = ParamSpec("_P")
+_REST = 10  # After a failed call no other is made for this many times as long as it took,
+_LONGEST_REST = 300  # but at most for these seconds.
+
+
+def _guarded(
+    method: Callable[Concatenate[MLflowTracker, _P], None],
+) -> Callable[Concatenate[MLflowTracker, _P], None]:
+    """Make a failure a warning, and a store that does not answer cost a tenth of the time."""
+
+    @functools.wraps(method)
+    def call(self: MLflowTracker, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        with self._lock:
+            started = time.monotonic()
+            if started < self._resting_until and method.__name__ not in _ALWAYS:
+                return
+            try:
+                method(self, *args, **kwargs)
+            except Exception as error:
+                now = time.monotonic()
+                self._resting_until = now + min(_REST * (now - started), _LONGEST_REST)
+                self._sessions.clear()  # The next one starts with what was missed.
+                self._warn(error)
+
+    return call
+
+
+class MLflowTracker:
+    """Follows a study in MLflow: one parent run for the study, one child run for each trial.
+
+    It is an Optuna callback for any objective, and an observer of
+    :class:`~optuna_nas.ArchitectureObjective`, which makes a trial's run exist from the trial's
+    start and its curves grow by the epoch::
+
+        with MLflowTracker(space=space) as tracker:
+            objective = ArchitectureObjective(space, evaluate, observers=[tracker])
+            study.optimize(objective, n_trials=50, callbacks=[tracker])
+
+    A child run holds the decisions as parameters, all measured values and curves as metrics, the
+    architecture as a tag, as JSON and as a drawing, and the tags ``pareto``, ``feasible`` and, if
+    the trial failed, ``fail_reason``. The parent run holds the best values so far, the settings of
+    the search, a figure of the front (of the history, if there is one objective) and the table of
+    all trials. The runs' ids are kept in the study, so that a resumed study, or a second process,
+    continues the same runs; trials that ended while nobody tracked them are logged then.
+
+    A failure of MLflow is a warning, the first time, and never a failed trial. For an ``http``
+    URI the tracker sets MLflow's environment variables for retries and the timeout of requests to
+    small values, unless they are set.
+
+    Args:
+        experiment: Name of the experiment; by default the study's name.
+        tracking_uri: Where MLflow keeps the runs.
+        objectives: Names of the objectives; by default the study's metric names, else ``value``
+            or ``value_0``, ``value_1``, ...
+        space: The search space, which is needed to draw architectures.
+        params: Settings of the search, e.g. the sampler or the data; parameters of the parent run.
+        tags: More tags of the parent run.
+        artifact_location: Where a new experiment keeps its files; by default in ``mlartifacts``
+            beside an sqlite file, and where a server says.
+
+    Raises:
+        ImportError: If MLflow is not installed.
+        ValueError: If ``tracking_uri`` is empty.
+    """
+
+    def __init__(
+        self,
+        experiment: str | None = None,
+        *,
+        tracking_uri: str = "sqlite:///mlflow.db",
+        objectives: Sequence[str] | None = None,
+        space: SearchSpace | None = None,
+        params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+        artifact_location: str | None = None,
+    ) -> None:
+        if not tracking_uri:
+            raise ValueError(
+                f"Expected argument `tracking_uri` to be a URI but got {tracking_uri!r}."
+            )
+        importlib.import_module("mlflow")
+        self._settings = Settings(
+            experiment=experiment,
+            tracking_uri=tracking_uri,
+            objectives=None if objectives is None else tuple(objectives),
+            space=space,
+            params=dict(params or {}),
+            tags=dict(tags or {}),
+            artifact_location=artifact_location,
+        )
+        self._set_up()
+
+    def _set_up(self) -> None:
+        self._since = datetime.now()
+        self._lock = threading.RLock()
+        self._sessions: dict[str, StudySession] = {}
+        self._studies: dict[str, Study] = {}
+        self._live: dict[str, dict[int, set[tuple[str, int]]]] = {}
+        self._resting_until = 0.0
+        self._warned = False
+
+    def __getstate__(self) -> Settings:
+        return self._settings
+
+    def __setstate__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._set_up()
+
+    @_guarded
+    def start(self, study: Study) -> None:
+        """Make or find the study's run and log what happened while nobody tracked.
+
+        It is not needed: the first trial does the same.
+        """
+        self._session(study)
+
+    @_guarded
+    def __call__(self, study: Study, trial: FrozenTrial) -> None:
+        """Log a finished trial; the callback of ``study.optimize``."""
+        self._session(study).finish_trial(trial)
+
+    @_guarded
+    def on_trial_start(self, trial: Trial, architecture: Architecture) -> None:
+        """Make the run of a trial that starts; see :class:`optuna_nas.objective.TrialObserver`."""
+        self._session(trial.study).start_trial(trial, architecture)
+
+    @_guarded
+    def on_epoch_end(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Log the metrics of an epoch, counted from 0."""
+        self._session(trial.study).log_epoch(trial.number, epoch, metrics)
+
+    @_guarded
+    def interrupt(self, study: Study | None = None) -> None:
+        """Mark the runs of the trials that an interruption broke off as KILLED.
+
+        Args:
+            study: The study; by default all that the tracker has followed.
+        """
+        for followed in self._followed(study):
+            self._session(followed).interrupt(self._since)
+
+    @_guarded
+    def close(self, study: Study | None = None) -> None:
+        """Log what is missing, draw the figures and end the study's run.
+
+        Runs of trials that this tracker has started and that have not ended become KILLED. A
+        tracker can go on after it was closed.
+
+        Args:
+            study: The study; by default all that the tracker has followed.
+        """
+        for followed in self._followed(study):
+            self._session(followed).close()
+            self._sessions.pop(followed.study_name, None)
+
+    def __enter__(self) -> MLflowTracker:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.interrupt()
+        self.close()
+
+    def _followed(self, study: Study | None) -> list[Study]:
+        return list(self._studies.values()) if study is None else [study]
+
+    def _session(self, study: Study) -> StudySession:
+        from optuna_nas.tracking._session import StudySession
+
+        name = study.study_name
+        self._studies[name] = study
+        if name not in self._sessions:
+            live = self._live.setdefault(name, {})
+            self._sessions[name] = StudySession(
+                study, self._settings, live=live, report=self._warn
+            )
+        return self._sessions[name]
+
+    def _warn(self, error: Exception) -> None:
+        cause = " ".join(str(error).split())[:400]
+        message = without_password(
+            f"Tracking in MLflow at {self._settings.tracking_uri} failed; the search goes on, and "
+            f"what is missing is logged when MLflow answers. {type(error).__name__}: {cause}"
+        )
+        _logger.debug(message, exc_info=error)
+        if not self._warned:
+            self._warned = True
+            try:
+                warnings.warn(message, RuntimeWarning, stacklevel=3)
+            except RuntimeWarning:  # Even where warnings are errors, no trial fails.
+                _logger.warning(message)

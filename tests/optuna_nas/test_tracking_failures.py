@@ -1,0 +1,198 @@
+"""A failure of MLflow is one warning and never a failed trial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+import socket
+import time
+import warnings
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+import optuna
+from optuna.study import Study
+from optuna.trial import TrialState
+import pytest
+
+from optuna_nas import ArchitectureObjective
+from optuna_nas import CustomSpace
+from optuna_nas.tracking import MLflowTracker
+from tests.optuna_nas.test_tracking import evaluate
+from tests.optuna_nas.test_tracking import Read
+from tests.optuna_nas.test_tracking import SPACE
+
+
+@pytest.fixture
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.getbasetemp() / "tracking"
+    folder.mkdir(exist_ok=True)
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+@pytest.fixture
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo what a tracker for an http URI sets."""
+    for name in ("MAX_RETRIES", "BACKOFF_FACTOR", "TIMEOUT"):
+        monkeypatch.setenv(f"MLFLOW_HTTP_REQUEST_{name}", "0")
+        monkeypatch.delenv(f"MLFLOW_HTTP_REQUEST_{name}")
+    monkeypatch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+
+def search(study: Study, tracker: MLflowTracker, n_trials: int) -> list[str]:
+    """Run trials and return the warnings."""
+    objective = ArchitectureObjective(SPACE, evaluate, observers=[tracker])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RuntimeWarning)
+        study.optimize(objective, n_trials=n_trials, callbacks=[tracker])
+        tracker.close()
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * n_trials
+    return [str(w.message) for w in caught if w.category is RuntimeWarning]
+
+
+def break_client(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> None:
+    def fail(self: MlflowClient, *args: object, **kwargs: object) -> None:
+        raise error
+
+    monkeypatch.setattr(MlflowClient, name, fail)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "get_experiment_by_name",
+        "create_run",
+        "log_batch",
+        "log_artifacts",
+        "set_terminated",
+        "search_runs",
+        "update_run",
+    ],
+)
+def test_client_that_raises(uri: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = optuna.create_study(study_name=f"broken {name}")
+    with monkeypatch.context() as patch:
+        break_client(patch, name, OSError("disk full"))
+        messages = search(study, MLflowTracker(tracking_uri=uri, space=SPACE), 3)
+    assert len(messages) == 1
+    assert "OSError: disk full" in messages[0]
+    assert uri in messages[0]
+
+
+def test_everything_is_logged_when_mlflow_is_back(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = optuna.create_study(study_name="outage", directions=["maximize"])
+    tracker = MLflowTracker(tracking_uri=uri, space=SPACE)
+    objective = ArchitectureObjective(SPACE, evaluate, observers=[tracker])
+    study.optimize(objective, n_trials=1, callbacks=[tracker])
+    with monkeypatch.context() as patch:
+        break_client(patch, "log_batch", MlflowException("database is locked"))
+        with pytest.warns(RuntimeWarning, match="database is locked"):
+            study.optimize(objective, n_trials=2, callbacks=[tracker])
+    study.optimize(objective, n_trials=1, callbacks=[tracker])
+    tracker.close()
+    read = Read(uri, study)
+    assert {n: run.info.status for n, run in read.children.items()} == dict.fromkeys(
+        range(4), "FINISHED"
+    )
+    for trial in study.trials:
+        run = read.children[trial.number]
+        assert run.data.metrics["value"] == trial.value
+        assert [step for step, _ in read.curve(run, "train_loss")] == [0, 1, 2]
+        assert run.data.params == trial.params
+    assert read.parent.data.metrics["trials_complete"] == 4
+
+
+def test_trial_that_mlflow_refuses_does_not_stop_the_others(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_batch = MlflowClient.log_batch
+
+    def picky(self: MlflowClient, run_id: str, **kwargs: object) -> None:
+        if any(param.value == "1" for param in kwargs.get("params", ())):
+            raise MlflowException("no", error_code=1000)  # INVALID_PARAMETER_VALUE
+        log_batch(self, run_id, **kwargs)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", picky)
+    study = optuna.create_study(study_name="picky")
+    for x in range(3):
+        study.enqueue_trial({"x": x})
+    with (
+        pytest.warns(RuntimeWarning, match="no"),
+        MLflowTracker(tracking_uri=uri) as tracker,
+    ):
+        study.optimize(lambda t: t.suggest_int("x", 0, 2), n_trials=3, callbacks=[tracker])
+    read = Read(uri, study)
+    assert {n: run.data.metrics.get("value") for n, run in read.children.items()} == {
+        0: 0,
+        1: None,
+        2: 2,
+    }
+    assert {run.info.status for run in read.children.values()} == {"FINISHED"}
+
+
+def test_space_that_cannot_be_drawn(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: CustomSpace, architecture: object) -> None:
+        raise KeyError("no graph")
+
+    monkeypatch.setattr(type(SPACE), "to_graph", fail)
+    study = optuna.create_study(study_name="not drawn")
+    assert len(search(study, MLflowTracker(tracking_uri=uri, space=SPACE), 2)) == 1
+    read = Read(uri, study)
+    for run in read.children.values():
+        assert [f.path for f in read.client.list_artifacts(run.info.run_id)] == [
+            "architecture.json"
+        ]
+
+
+def test_wrong_number_of_objectives(uri: str) -> None:
+    study = optuna.create_study(study_name="wrong names")
+    tracker = MLflowTracker(tracking_uri=uri, objectives=["a", "b"])
+    assert "`objectives` to be 1 names" in search(study, tracker, 1)[0]
+
+
+def test_warnings_as_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "optuna_nas.tracking._session.connect", lambda *args: (_ for _ in ()).throw(OSError())
+    )
+    study = optuna.create_study()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        study.optimize(lambda trial: 1.0, n_trials=1, callbacks=[MLflowTracker()])
+    assert study.trials[0].state == TrialState.COMPLETE
+
+
+@pytest.mark.usefixtures("_environment")
+def test_unreachable_server(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+    started = time.monotonic()
+    messages = search(
+        optuna.create_study(), MLflowTracker(tracking_uri=f"http://me:secret@{address}/"), 3
+    )
+    assert time.monotonic() - started < 20
+    assert len(messages) == 1
+    assert address in messages[0]
+    assert "secret" not in messages[0]
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """The address of a server that takes connections and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.usefixtures("_environment")
+def test_server_that_hangs(silent_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    tracker = MLflowTracker(tracking_uri=f"http://{silent_server}")
+    study = optuna.create_study()
+    started = time.monotonic()
+    with pytest.warns(RuntimeWarning, match="timed out|timeout"):
+        study.optimize(lambda trial: 1.0, n_trials=50, callbacks=[tracker])
+    assert time.monotonic() - started < 10  # Only the first trial waited.
