@@ -1,0 +1,23 @@
+"""Opening the data that a user names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning_modules.datamodules import InMemoryDataModule
+from lightning_modules.datamodules import make_datamodule
+from optuna_nas.cli._errors import CommandError
+
+
+def open_data(data: str, **arguments: Any) -> InMemoryDataModule:
+    """Make a data module and read its training data.
+
+    Raises:
+        CommandError: If there is no such data or it cannot be used.
+    """
+    try:
+        module = make_datamodule(data, **arguments)
+        module.setup("fit")
+    except ValueError as error:  # DataError is one.
+        raise CommandError(str(error)) from error
+    return module

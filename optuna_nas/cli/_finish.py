@@ -1,0 +1,138 @@
+"""The finished network: trained on all but the test data, tested once, and saved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightning_modules import CheckpointError
+from lightning_modules import describe_build
+from lightning_modules import FinishedModel
+from lightning_modules import load_checkpoint
+from lightning_modules import train_final
+from optuna_nas.cli._data import open_data
+from optuna_nas.cli._errors import CommandError
+from optuna_nas.cli._spaces import NamedSpace
+from optuna_nas.cli._tables import number
+from optuna_nas.search_space import Architecture
+
+
+@dataclass(frozen=True)
+class Training:
+    """The options that ``search`` and ``train`` share; see ``optuna_nas.cli._options``."""
+
+    named: NamedSpace
+    data: str
+    batch_size: int
+    learning_rate: float | None
+    crop_padding: int
+    horizontal_flip: bool
+    accelerator: str
+    devices: int | str
+    precision: str
+    seed: int
+
+    @property
+    def data_arguments(self) -> dict[str, Any]:
+        """Arguments of the data module."""
+        return {
+            "batch_size": self.batch_size,
+            "crop_padding": self.crop_padding,
+            "horizontal_flip": self.horizontal_flip,
+            "seed": self.seed,
+        }
+
+    @property
+    def trainer_arguments(self) -> dict[str, Any]:
+        """Arguments that the evaluator and the final training have in common."""
+        return {
+            "learning_rate": self.learning_rate,
+            "accelerator": self.accelerator,
+            "devices": self.devices,
+            "strategy": self.strategy,
+            "precision": self.precision,
+            "seed": self.seed,
+        }
+
+    @property
+    def strategy(self) -> str:
+        """How several devices share a trial.
+
+        Lightning's own choice would start this whole command again for each further device.
+
+        Raises:
+            CommandError: If there are fewer devices.
+        """
+        count = len(self.devices.split(",")) if isinstance(self.devices, str) else self.devices
+        available = torch.cuda.device_count() or os.cpu_count() or 1
+        if self.devices in ("auto", "-1", -1):
+            count = torch.cuda.device_count() or 1
+        if not 1 <= count <= available:
+            raise CommandError(
+                f"Expected option --devices to be 1 to {available} but got {self.devices}."
+            )
+        return "auto" if count == 1 else "ddp_spawn"
+
+
+def finish(
+    architecture: Architecture, options: Training, *, epochs: int, folder: Path, progress: bool
+) -> tuple[float, Path]:
+    """Train, test and save an architecture, unless exactly this was done before.
+
+    Returns:
+        The test accuracy, in [0, 1], and the path of the checkpoint.
+
+    Raises:
+        CommandError: If an option is wrong.
+    """
+    path = folder / "best.ckpt"
+    text = options.named.space.to_string(architecture)
+    module = open_data(options.data, train_on_validation=True, **options.data_arguments)
+    build = options.named.builder(module.input_shape, module.num_classes)
+    info = {
+        **describe_build(build),
+        "space": options.named.name,
+        "training": {"data": options.data, "epochs": epochs, **options.data_arguments}
+        | {
+            k: v
+            for k, v in options.trainer_arguments.items()
+            if k not in ("accelerator", "devices")
+        },
+    }
+    model = _finished_before(path, architecture, info, options)
+    if model is None:
+        print(f"Training {text} on training and validation data for {epochs} epochs ...")
+        try:
+            model = train_final(
+                build,
+                architecture,
+                module,
+                path,
+                max_epochs=epochs,
+                progress=progress,
+                network_info=info,
+                **options.trainer_arguments,
+            )
+        except ValueError as error:
+            raise CommandError(str(error)) from error
+        path.with_suffix(".json").write_text(architecture.to_json() + "\n")
+    print(f"architecture: {text}")
+    print(f"test accuracy: {number('test_accuracy', model.test_accuracy)}")
+    print(f"network: {path}")
+    return model.test_accuracy, path
+
+
+def _finished_before(
+    path: Path, architecture: Architecture, info: dict[str, Any], options: Training
+) -> FinishedModel | None:
+    build = getattr(options.named.space, "build", None)
+    try:
+        model = load_checkpoint(path, build=build)
+    except CheckpointError:
+        return None
+    same = model.architecture == architecture and dict(model.network_info) == info
+    return model if same else None

@@ -1,0 +1,108 @@
+"""The options of each command, as functions whose signatures make the parsers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+
+DEFAULT_STORAGE = "sqlite:///optuna.db"
+DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
+
+
+def training_options(
+    *,
+    batch_size: int = 96,
+    learning_rate: float | None = None,
+    crop_padding: int = 0,
+    horizontal_flip: bool = False,
+    network: dict[str, int] | None = None,
+    accelerator: str = "auto",
+    devices: int | str = 1,
+    precision: str = "32-true",
+    threads: int = 1,
+    seed: int = 0,
+) -> None:
+    """Options of ``search`` and ``train``.
+
+    Args:
+        batch_size: Images in a training batch.
+        learning_rate: Peak learning rate; by default that of the training module.
+        crop_padding: Shift training images at random by up to so many pixels.
+        horizontal_flip: Mirror training images left to right at random.
+        network: Arguments of the network around a cell, e.g. --network.channels 8
+            --network.cells_per_stage 1 --network.stages 3.
+        accelerator: Of the Lightning Trainer: auto, cpu, gpu, ...
+        devices: Of the Lightning Trainer: a number or a list of devices.
+        precision: Of the Lightning Trainer, e.g. 32-true or bf16-mixed.
+        threads: CPU threads of this process. Several searches on one study use more cores better
+            than one search with several threads.
+        seed: Seed of the sampler, the initial weights and the order of the images.
+    """
+
+
+def search_options(
+    *,
+    data: str = "digits",
+    space: str = "cell",
+    sampler: Literal["genetic", "random", "tpe", "nsgaii"] = "genetic",
+    n_trials: int = 20,
+    timeout: float | None = None,
+    epochs: int = 3,
+    final_epochs: int | None = None,
+    pick: Literal["accuracy", "knee"] = "accuracy",
+    storage: str = DEFAULT_STORAGE,
+    study_name: str | None = None,
+    tracking_uri: str = DEFAULT_TRACKING_URI,
+    output: str = "runs",
+) -> None:
+    """Search architectures, train the best one, test it once and save it.
+
+    Args:
+        data: digits, fashion-mnist, an .npz file with X and y, or a folder of class folders.
+        space: cell, chain, or a space of your own as MODULE:NAME or FILE.py:NAME.
+        sampler: Strategy: our genetic algorithm, or Optuna's random, TPE or NSGA-II.
+        n_trials: Trials that the study has at the end, those of earlier runs included.
+        timeout: Stop after so many seconds.
+        epochs: Epochs of each trial.
+        final_epochs: Epochs of the finished network; by default three times those of a trial.
+        pick: Which network of the Pareto front is finished: the one that is best in the first
+            objective, or the knee (closest to the ideal point, objectives scaled to [0, 1]).
+        storage: URL of the Optuna storage, or a path ending in .log for a journal file.
+        study_name: Name of the study; an existing one is continued. By default a new one.
+        tracking_uri: MLflow tracking URI.
+        output: Folder for the finished network.
+    """
+
+
+def train_options(
+    *,
+    data: str = "digits",
+    space: str | None = None,
+    epochs: int = 10,
+    output: str = "runs/train",
+) -> None:
+    """Train one architecture on training and validation data, test it once and save it.
+
+    Args:
+        data: digits, fashion-mnist, an .npz file with X and y, or a folder of class folders.
+        space: The space of the architecture. By default chain or cell, whichever can read it.
+        epochs: Number of epochs.
+        output: Folder for the network.
+    """
+
+
+def show_options(*, study_name: str | None = None, storage: str = DEFAULT_STORAGE) -> None:
+    """Show the Pareto front of a stored study.
+
+    Args:
+        study_name: Name of the study. By default the only one in the storage.
+        storage: URL of the Optuna storage, or a path ending in .log for a journal file.
+    """
+
+
+def predict_options(*, space: str | None = None) -> None:
+    """Predict the classes of images with a saved network.
+
+    Args:
+        space: Where a space of your own is found now, if it has moved since the training.
+    """

@@ -1,0 +1,85 @@
+"""The argument parser, made from the signatures and docstrings of the options."""
+
+from __future__ import annotations
+
+from inspect import signature
+import sys
+from typing import Any
+from typing import get_type_hints
+from typing import NoReturn
+
+from docstring_parser import parse_from_object as docstring
+from jsonargparse import ArgumentParser
+
+from optuna_nas.cli import _options
+
+
+OBJECTIVES = ("val_accuracy", "params", "macs", "latency_ms", "throughput")
+
+
+class _Parser(ArgumentParser):
+    """A parser that says what is wrong in one line and exits with status 2."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        line = " ".join(str(message).split())
+        print(f"optuna-nas: error: {line}", file=sys.stderr)
+        sys.exit(2)
+
+
+def make_parser() -> ArgumentParser:
+    """Return the parser of all commands; each has ``--config`` for a YAML file."""
+    parser = _Parser(
+        prog="optuna-nas",
+        description="Neural architecture search in an Optuna study, trained with Lightning and "
+        "tracked by MLflow.",
+    )
+    commands = parser.add_subcommands(required=True, dest="subcommand")
+    search = _command(_options.search_options, _options.training_options)
+    search.add_argument(
+        "--objectives",
+        nargs="+",
+        type=str,
+        default=["val_accuracy"],
+        help=f"What to optimise, in order of importance, of {', '.join(OBJECTIVES)}.",
+    )
+    commands.add_subcommand("search", search, help=_summary(_options.search_options))
+
+    train = _Parser(description=_summary(_options.train_options))
+    train.add_argument("architecture", type=str, help="String encoding, e.g. C-C-S-O.")
+    _add(train, _options.train_options, _options.training_options)
+    commands.add_subcommand("train", train, help=_summary(_options.train_options))
+
+    show = _command(_options.show_options)
+    commands.add_subcommand("show", show, help=_summary(_options.show_options))
+
+    predict = _Parser(description=_summary(_options.predict_options))
+    predict.add_argument("checkpoint", type=str, help="File that search or train saved.")
+    predict.add_argument("files", nargs="+", type=str, help="Images, or .npy and .npz arrays.")
+    _add(predict, _options.predict_options)
+    commands.add_subcommand("predict", predict, help=_summary(_options.predict_options))
+    return parser
+
+
+def _command(*options: Any) -> _Parser:
+    parser = _Parser(description=_summary(options[0]))
+    _add(parser, *options)
+    return parser
+
+
+def _add(parser: _Parser, *options: Any) -> None:
+    parser.add_argument("--config", action="config", help="YAML file with options.")
+    for function in options:
+        types = get_type_hints(function)
+        help_ = {param.arg_name: param.description for param in docstring(function).params}
+        for name, parameter in signature(function).parameters.items():
+            flag = f"--{name.replace('_', '-')}"
+            if types[name] is bool:
+                parser.add_argument(flag, action="store_true", help=help_[name])
+            else:
+                parser.add_argument(
+                    flag, type=types[name], default=parameter.default, help=help_[name]
+                )
+
+
+def _summary(function: Any) -> str:
+    return str(docstring(function).short_description)

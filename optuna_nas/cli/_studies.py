@@ -1,0 +1,132 @@
+"""Opening Optuna storages and studies by what a user gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import datetime
+from typing import Any
+import warnings
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.storages import JournalStorage
+from optuna.storages import RDBStorage
+from optuna.storages import RetryHeartbeatStaleTrialCallback
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+
+from optuna_nas.cli._errors import CommandError
+from optuna_nas.samplers import GeneticSampler
+from optuna_nas.search_space import SearchSpace
+
+
+SETTINGS = "search"
+"""Study user attribute: the settings that a continued search must share."""
+
+_MAXIMISED = ("val_accuracy", "throughput")
+
+
+def open_storage(url: str) -> BaseStorage:
+    """Open a storage.
+
+    Raises:
+        CommandError: If it cannot be opened.
+    """
+    try:
+        if url.endswith(".log"):
+            return JournalStorage(JournalFileBackend(url))
+        if url.startswith("sqlite"):  # Of one host, where a dead process is seen at once.
+            return RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return RDBStorage(
+                url,
+                heartbeat_interval=60,
+                grace_period=180,
+                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=1),
+            )
+    except Exception as error:
+        reason = " ".join(str(error).split("\n")[0].split())
+        raise CommandError(
+            "Expected option --storage to be a database URL such as sqlite:///optuna.db or a "
+            f"path ending in .log but {url!r} cannot be opened: {reason}."
+        ) from error
+
+
+def new_name(prefix: str) -> str:
+    """Return the name of a new study, e.g. ``digits-cell-20260131-235959``."""
+    return f"{prefix}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+
+
+def make_sampler(name: str, *, seed: int, space: SearchSpace) -> optuna.samplers.BaseSampler:
+    """Return the sampler with the given name of the command line."""
+    if name == "genetic":
+        return GeneticSampler(seed=seed, space=space)
+    if name == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    if name == "tpe":
+        return optuna.samplers.TPESampler(seed=seed)
+    return optuna.samplers.NSGAIISampler(seed=seed, population_size=20)
+
+
+def create_or_continue(
+    storage: BaseStorage,
+    name: str,
+    sampler: optuna.samplers.BaseSampler,
+    objectives: Sequence[str],
+    settings: Mapping[str, Any],
+) -> optuna.Study:
+    """Create the study, or open it if it was made with the same settings.
+
+    Raises:
+        CommandError: If it exists with other settings; the sentence names the first that differs.
+    """
+    directions = [
+        StudyDirection.MAXIMIZE if objective in _MAXIMISED else StudyDirection.MINIMIZE
+        for objective in objectives
+    ]
+    try:
+        study = optuna.create_study(
+            storage=storage, sampler=sampler, study_name=name, directions=directions
+        )
+    except optuna.exceptions.DuplicatedStudyError:
+        study = optuna.load_study(storage=storage, sampler=sampler, study_name=name)
+        _check_settings(study, {"objectives": list(objectives), **settings})
+        return study
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(list(objectives))
+    study.set_user_attr(SETTINGS, {"objectives": list(objectives), **settings})
+    return study
+
+
+def _check_settings(study: optuna.Study, wanted: Mapping[str, Any]) -> None:
+    stored = study.user_attrs.get(SETTINGS)
+    if stored is None:
+        raise CommandError(
+            f"Expected the study {study.study_name!r} to be made by `optuna-nas search` but it "
+            "was made by another program; give another --study-name."
+        )
+    for key, value in wanted.items():
+        if stored.get(key) != value:
+            raise CommandError(
+                f"Expected {key} {stored.get(key)!r}, with which the study {study.study_name!r} "
+                f"was made, but got {value!r}; give another --study-name."
+            )
+
+
+def load(storage: BaseStorage, name: str | None) -> optuna.Study:
+    """Open an existing study.
+
+    Raises:
+        CommandError: If there is no such study, or several and no name was given.
+    """
+    names = [summary.study_name for summary in storage.get_all_studies()]
+    if name is None and len(names) == 1:
+        name = names[0]
+    if name not in names:
+        raise CommandError(
+            f"Expected option --study-name to be one of {sorted(names)} but got {name!r}."
+        )
+    return optuna.load_study(storage=storage, study_name=name)

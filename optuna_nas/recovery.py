@@ -1,0 +1,124 @@
+"""What a killed run leaves behind: trials that are RUNNING although their process is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import os
+from pathlib import Path
+import socket
+import time
+from typing import Any
+import warnings
+
+import optuna
+from optuna.storages import RetryHeartbeatStaleTrialCallback
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+from optuna.trial import Trial
+from optuna.trial import TrialState
+
+from optuna_nas import _compat
+from optuna_nas.objective import FAIL_REASON
+from optuna_nas.search_space import Architecture
+
+
+WORKER = "worker"
+"""Trial user attribute: host, process and start of the process that runs the trial."""
+
+_GRACE_SECONDS = 2.0
+"""How long a RUNNING trial without a worker may be one that another process just made."""
+
+
+class WorkerMark:
+    """Trial observer that notes on each trial which process runs it."""
+
+    def on_trial_start(self, trial: Trial, architecture: Architecture) -> None:
+        """Note this process on the trial."""
+        trial.set_user_attr(WORKER, this_process())
+
+    def on_epoch_end(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Do nothing."""
+
+
+def this_process() -> dict[str, Any]:
+    """Return what identifies this process among all hosts and restarts."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "start": _start_of(os.getpid())}
+
+
+def fail_abandoned_trials(study: Study, *, retry: bool = True) -> list[FrozenTrial]:
+    """Mark RUNNING trials of dead processes of this host as failed, with a reason.
+
+    Trials of other hosts are left to the storage's heartbeat (``RDBStorage``), and trials of live
+    processes alone. A trial that does not say who runs it is one whose process ended before it
+    chose its architecture; it is given two seconds.
+
+    Args:
+        study: Any study.
+        retry: Whether to enqueue each architecture once more, as Optuna's
+            :class:`~optuna.storages.RetryHeartbeatStaleTrialCallback` does.
+
+    Returns:
+        The trials as they were, still RUNNING.
+    """
+    running = _running(study)
+    if any(WORKER not in trial.user_attrs for trial in running):
+        time.sleep(_GRACE_SECONDS)
+        running = _running(study)
+    abandoned = [trial for trial in running if _is_abandoned(trial)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        enqueue_again = RetryHeartbeatStaleTrialCallback(max_retry=1)
+    for trial in abandoned:
+        fail(study, trial, "the process that ran the trial was killed")
+        if retry and trial.params:
+            trial.user_attrs = {}  # Of the attempt that was killed, its tracking run included.
+            enqueue_again(study, trial)
+    return abandoned
+
+
+def fail(study: Study, trial: FrozenTrial, reason: str) -> None:
+    """Mark an unfinished trial as failed for ``reason``."""
+    if FAIL_REASON not in trial.user_attrs:
+        _compat.set_trial_user_attr(study, trial, FAIL_REASON, reason)
+    _compat.fail_trial(study, trial)
+
+
+def own_running_trials(study: Study) -> list[FrozenTrial]:
+    """Return the RUNNING trials of this process."""
+    me = this_process()
+    return [trial for trial in _running(study) if trial.user_attrs.get(WORKER) == me]
+
+
+def _running(study: Study) -> list[FrozenTrial]:
+    return study.get_trials(states=(TrialState.RUNNING,))
+
+
+def _is_abandoned(trial: FrozenTrial) -> bool:
+    worker = trial.user_attrs.get(WORKER)
+    if worker is None:
+        return True
+    if worker["host"] != socket.gethostname():
+        return False
+    return bool(_start_of(worker["pid"]) != worker["start"])
+
+
+def _start_of(pid: int) -> str | None:
+    """Return when a process started (so that a reused number is another process), or None."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return _start_without_proc(pid)
+    state, start = stat.rpartition(")")[2].split()[:20:19]
+    return None if state == "Z" else start
+
+
+def _start_without_proc(pid: int) -> str | None:
+    if Path("/proc/self/stat").exists():
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return "unknown"
