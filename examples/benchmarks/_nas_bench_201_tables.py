@@ -123,7 +123,8 @@ def ratio_table(
         f"Excess regret (above the floor) in percentage points, and as a multiple of {base}'s",
         ["sampler", *(f"@{n}" for n in evaluations)],
         rows,
-        f"Mean over {len(datasets_of(runs))} data sets.",
+        f"Mean over {', '.join(TITLES[dataset] for dataset in datasets_of(runs))}. "
+        "Negative: better than a run that has seen the whole table and trusted its noise.",
     )
 
 
