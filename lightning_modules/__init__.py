@@ -1,5 +1,7 @@
 """Networks of architectures, their training with PyTorch Lightning, and what they cost."""
 
+from lightning_modules.architecture_classifier import ArchitectureClassifier
+from lightning_modules.architecture_classifier import read_architecture
 from lightning_modules.builders import build_cell_network
 from lightning_modules.builders import build_chain_network
 from lightning_modules.builders import build_network
@@ -24,6 +26,7 @@ from lightning_modules.tasks import ImageClassifier
 
 
 __all__ = [
+    "ArchitectureClassifier",
     "BUILDERS",
     "COST_METRICS",
     "Cell",
@@ -44,5 +47,6 @@ __all__ = [
     "make_operation",
     "measure_latency_ms",
     "measure_throughput",
+    "read_architecture",
     "train_final",
 ]

@@ -8,23 +8,22 @@ For example::
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytorch_lightning as pl
 from pytorch_lightning.cli import LightningArgumentParser
 from pytorch_lightning.cli import LightningCLI
 from pytorch_lightning.cli import SaveConfigCallback
+from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from lightning_modules import datamodules as _  # noqa: F401  So that short names are found.
 from lightning_modules.architecture_classifier import ArchitectureClassifier
 
 
 class _SaveConfig(SaveConfigCallback):
-    """Saves the configuration beside the logs, if these are in a folder at all."""
+    """Saves the configuration beside the logs, if there is a folder of logs."""
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Save it, unless the logger has no folder (no logger, or MLflow with a database)."""
-        if trainer.log_dir is None:
+        """Save it, unless there is no logger, or one without a folder (MLflow with a database)."""
+        if trainer.logger is None or trainer.log_dir is None:
             self.save_to_log_dir = False
         super().setup(trainer, pl_module, stage)
 
@@ -41,6 +40,14 @@ class _CLI(LightningCLI):
         except ValueError as error:
             self.parser.error(str(error))
 
+    def before_predict(self) -> None:
+        """Refuse data without images to predict."""
+        if not is_overridden("predict_dataloader", self.datamodule):
+            self.parser.error(
+                "Expected option --data to be a data module with the method `predict_dataloader` "
+                f"but got {type(self.datamodule).__name__}."
+            )
+
 
 def main(args: list[str] | None = None) -> None:
     """Run a subcommand.
@@ -48,13 +55,12 @@ def main(args: list[str] | None = None) -> None:
     Args:
         args: Words of the command line; those of the process by default.
     """
-    defaults: dict[str, Any] = {"max_epochs": 10}
     _CLI(
         ArchitectureClassifier,
         pl.LightningDataModule,
         subclass_mode_data=True,
         save_config_callback=_SaveConfig,
-        trainer_defaults=defaults,
+        trainer_defaults={"max_epochs": 10},
         args=args,
     )
 

@@ -20,8 +20,8 @@ class ArchitectureClassifier(ImageClassifier):
             ``|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|``.
         input_shape: (channels, height, width) of an image.
         num_classes: Number of classes.
-        network: More arguments of the builder; for a cell ``channels``, ``cells_per_stage`` and
-            ``stages``.
+        builder_arguments: More arguments of the builder; for a cell ``channels``,
+            ``cells_per_stage`` and ``stages``.
         learning_rate: See :class:`ImageClassifier`, as for the next four.
         weight_decay: Weight decay.
         optimizer: ``adamw`` or ``sgd``.
@@ -37,7 +37,7 @@ class ArchitectureClassifier(ImageClassifier):
         architecture: str,
         input_shape: tuple[int, int, int],
         num_classes: int,
-        network: dict[str, int] | None = None,
+        builder_arguments: dict[str, int] | None = None,
         learning_rate: float | None = None,
         weight_decay: float = 5e-4,
         optimizer: str = "adamw",
@@ -45,19 +45,19 @@ class ArchitectureClassifier(ImageClassifier):
         label_smoothing: float = 0.0,
     ) -> None:
         try:
-            built = build_network(
+            network = build_network(
                 read_architecture(architecture),
                 input_shape=input_shape,
                 num_classes=num_classes,
-                **(network or {}),
+                **(builder_arguments or {}),
             )
         except TypeError as error:
             raise ValueError(
-                "Expected argument `network` to be arguments of the architecture's builder "
-                f"but got {network}: {error}"
+                "Expected argument `builder_arguments` to fit the architecture's builder "
+                f"but got {builder_arguments}: {error}"
             ) from error
         super().__init__(
-            built,
+            network,
             num_classes=num_classes,
             learning_rate=learning_rate,
             weight_decay=weight_decay,

@@ -34,6 +34,9 @@ COST_METRICS = ("params", "macs", "latency_ms", "throughput")
 """Metrics that need no training; see :mod:`lightning_modules.cost_metrics`."""
 
 
+_LOCK = threading.Lock()  # Of the module, as an evaluator should pickle.
+
+
 class TrainingEvaluator:
     """Trains the network of an architecture for a few epochs; see :class:`~optuna_nas.Evaluator`.
 
@@ -135,7 +138,6 @@ class TrainingEvaluator:
         self._patience = early_stopping_patience
         self._latency_batch_size = latency_batch_size
         self._throughput_batch_size = throughput_batch_size
-        self._lock = threading.Lock()
         self._data: tuple[tuple[int, int, int], int] | None = None
 
     def __call__(self, architecture: Architecture, *, report: Report | None = None) -> Evaluation:
@@ -172,7 +174,7 @@ class TrainingEvaluator:
         return measured
 
     def _prepared_data(self) -> tuple[tuple[int, int, int], int]:
-        with self._lock:
+        with _LOCK:
             if self._data is None:
                 self.datamodule.prepare_data()
                 self.datamodule.setup("fit")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import functools
 import gc
 from pathlib import Path
+import pickle
 import signal
 import subprocess
 import sys
@@ -172,6 +173,11 @@ def test_same_seed_same_result(data: Any) -> None:
         evaluator(SPACE.from_string("C-S"))
         measured = evaluator(CHAIN).metrics
         assert {name: measured[name] for name in EPOCHS} == first
+
+
+def test_pickled_evaluator_gives_the_same_result(digits: SearchOnlyDigits) -> None:
+    evaluator = TrainingEvaluator(BUILD, digits, metrics=EPOCHS)
+    assert pickle.loads(pickle.dumps(evaluator))(CHAIN).metrics == evaluator(CHAIN).metrics
 
 
 def test_global_random_state_is_left_as_found(digits: SearchOnlyDigits) -> None:

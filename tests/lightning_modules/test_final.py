@@ -1,0 +1,125 @@
+"""Training the finished model: on all data but the test split, which is tested on once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import functools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from lightning_modules import build_cell_network
+from lightning_modules import build_chain_network
+from lightning_modules import load_checkpoint
+from lightning_modules import train_final
+from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.datamodules import LabeledImages
+from optuna_nas import Architecture
+from optuna_nas import CellSpace
+from optuna_nas import ChainSpace
+
+
+CHAIN = ChainSpace().from_string("C16k3-Smax2-O32")
+BUILD = functools.partial(build_chain_network, input_shape=(1, 8, 8), num_classes=10)
+
+
+class CountingDigits(DigitsDataModule):
+    """Digits that count how often the test split is read and how many images are trained on."""
+
+    n_test_reads = 0
+    n_batches = 0
+
+    def read_test_data(self) -> LabeledImages:
+        type(self).n_test_reads += 1
+        return super().read_test_data()
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        type(self).n_batches += 1
+        return super().on_after_batch_transfer(batch, dataloader_idx)
+
+
+def test_trains_on_everything_and_tests_once(tmp_path: Path) -> None:
+    data = CountingDigits()
+    model = train_final(BUILD, CHAIN, data, tmp_path / "model.ckpt", max_epochs=5)
+    n_train = 1078 + 359  # Training and validation split.
+    assert CountingDigits.n_batches == 5 * -(-n_train // 96) + 1
+    assert CountingDigits.n_test_reads == 1
+    assert not data.train_on_validation  # The caller's data module stays as it is.
+    assert model.test_accuracy > 0.9
+    assert not model.network.training
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.ckpt", "model.ckpt.sha256"]
+
+
+def test_test_accuracy_is_that_of_the_saved_network(tmp_path: Path) -> None:
+    data = DigitsDataModule()
+    train_final(BUILD, CHAIN, data, tmp_path / "model.ckpt", max_epochs=1)
+    model = load_checkpoint(tmp_path / "model.ckpt")
+    data.setup("test")
+    images, labels = data.test_dataloader().dataset[:]
+    accuracy = (model.predict(images).argmax(1) == labels).double().mean().item()
+    assert model.test_accuracy == pytest.approx(accuracy)
+
+
+def test_same_seed_same_model(tmp_path: Path) -> None:
+    def weights(name: str, **arguments: Any) -> Mapping[str, torch.Tensor]:
+        state = torch.get_rng_state()
+        data = DigitsDataModule(train_fraction=0.2)
+        model = train_final(BUILD, CHAIN, data, tmp_path / name, max_epochs=1, **arguments)
+        assert torch.equal(torch.get_rng_state(), state)
+        return model.network.state_dict()
+
+    first, again, other = weights("a"), weights("b"), weights("c", seed=1)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["classifier.weight"], other["classifier.weight"])
+
+
+def test_cell_comes_back_with_its_arguments(tmp_path: Path) -> None:
+    build = functools.partial(
+        build_cell_network, input_shape=(1, 8, 8), num_classes=10, channels=4, cells_per_stage=1
+    )
+    cell = CellSpace().from_string(
+        "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|"
+    )
+    data = DigitsDataModule(train_fraction=0.2)
+    model = train_final(build, cell, data, tmp_path / "new" / "cell.ckpt", max_epochs=1)
+    loaded = load_checkpoint(tmp_path / "new" / "cell.ckpt")
+    assert loaded.architecture == cell
+    assert loaded.network_info["arguments"]["channels"] == 4
+    images = torch.randn(3, 1, 8, 8)
+    torch.testing.assert_close(loaded.predict(images), model.predict(images))
+
+
+def test_builder_of_its_own(tmp_path: Path) -> None:
+    def build(architecture: Architecture) -> nn.Module:
+        return BUILD(architecture)
+
+    data = DigitsDataModule(train_fraction=0.2)
+    info = {"space": "file.py:SPACE"}
+    train_final(build, CHAIN, data, tmp_path / "m.ckpt", max_epochs=1, network_info=info)
+    with pytest.raises(ValueError, match=r"`build`, as the network in .*file.py:SPACE.* got None"):
+        load_checkpoint(tmp_path / "m.ckpt")
+    assert load_checkpoint(tmp_path / "m.ckpt", build=build).network_info == info
+
+
+def test_progress_bar_only_if_asked_for(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    data = DigitsDataModule(train_fraction=0.2)
+    train_final(BUILD, CHAIN, data, tmp_path / "model.ckpt", max_epochs=1)
+    assert capfd.readouterr() == ("", "")
+    assert [str(warning.message) for warning in recwarn] == []
+    train_final(BUILD, CHAIN, data, tmp_path / "model.ckpt", max_epochs=1, progress=True)
+    assert "Epoch" in "".join(capfd.readouterr())
+
+
+def test_errors(tmp_path: Path) -> None:
+    data = DigitsDataModule(train_fraction=0.2)
+    path = tmp_path / "model.ckpt"
+    with pytest.raises(ValueError, match="`max_epochs` to be at least 1 but got 0"):
+        train_final(BUILD, CHAIN, data, path, max_epochs=0)
+    with pytest.raises(RuntimeError, match="training diverged"):
+        train_final(BUILD, CHAIN, data, path, optimizer="sgd", learning_rate=1e30)
+    assert list(tmp_path.iterdir()) == []

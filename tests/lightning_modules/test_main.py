@@ -1,0 +1,135 @@
+"""Lightning's command line, and the classifier that it makes from a string."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+
+from lightning_modules import __main__ as command_line
+from lightning_modules.architecture_classifier import ArchitectureClassifier
+from lightning_modules.architecture_classifier import read_architecture
+
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's, of loggers and jsonargparse.
+
+CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|"
+QUICK = (
+    "--data=DigitsDataModule",
+    "--data.train_fraction=0.2",
+    "--trainer.accelerator=cpu",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.enable_model_summary=false",
+)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["lightning_modules"])
+    return tmp_path
+
+
+def run_process(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lightning_modules", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(command_line.__file__).parents[1])},
+    )
+
+
+@pytest.mark.slow
+def test_as_a_process(folder: Path) -> None:
+    fitted = run_process("fit", "--model.architecture=C-C-S-O", *QUICK, "--trainer.max_epochs=2")
+    assert fitted.returncode == 0, fitted.stderr
+    assert len(list(folder.rglob("*.ckpt"))) == 1
+    wrong = run_process("fit", "--model.architecture=C-X", *QUICK)
+    assert wrong.returncode == 2
+    assert "Traceback" not in wrong.stderr
+    assert "to be the string of a chain or a cell but got 'C-X'" in wrong.stderr
+
+
+def test_fit_then_test(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--model.architecture=C-C-S-O", *QUICK]
+    command_line.main(["fit", *words, "--trainer.max_epochs=1"])
+    [checkpoint] = folder.rglob("*.ckpt")
+    command_line.main(["test", *words, f"--ckpt_path={checkpoint}"])
+    assert "test_accuracy" in capsys.readouterr().out
+
+
+def test_config_can_be_run_again(folder: Path) -> None:
+    architecture = [f"--model.architecture={CELL}", "--model.builder_arguments.channels=4"]
+    command_line.main(["fit", *architecture, *QUICK, "--trainer.max_epochs=1"])
+    [config] = folder.rglob("config.yaml")
+    settings = yaml.safe_load(config.read_text())
+    assert settings["model"]["architecture"] == CELL
+    assert "input_shape" not in settings["model"]  # It comes from the data.
+    command_line.main(["fit", f"--config={config}"])
+    assert len(list(folder.rglob("config.yaml"))) == 2
+
+
+def test_checkpoint_alone_makes_the_classifier(folder: Path) -> None:
+    words = [
+        f"--model.architecture={CELL}",
+        "--model.builder_arguments={channels: 4, cells_per_stage: 1}",
+    ]
+    command_line.main(["fit", *words, *QUICK, "--trainer.max_epochs=1"])
+    [checkpoint] = folder.rglob("*.ckpt")
+    classifier = ArchitectureClassifier.load_from_checkpoint(checkpoint)
+    assert classifier(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    command_line.main(["validate", *words, *QUICK, f"--ckpt_path={checkpoint}"])
+
+
+@pytest.mark.parametrize(
+    "logger",
+    [
+        ["--trainer.logger=false"],
+        [
+            "--trainer.logger=MLFlowLogger",
+            "--trainer.logger.tracking_uri=sqlite:///mlflow.db",
+            "--trainer.enable_checkpointing=false",
+        ],
+    ],
+)
+@pytest.mark.slow
+def test_loggers_without_a_folder(folder: Path, logger: list[str]) -> None:
+    command_line.main(["fit", "--model.architecture=S", *QUICK, "--trainer.max_epochs=1", *logger])
+    assert not list(folder.rglob("config.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["fit", "--model.architecture=C-X"], "to be the string of a chain or a cell but got"),
+        (["fit", "--model.architecture=|none~0|"], "As a cell: Expected argument `text`"),
+        (["fit"], "architecture"),
+        (
+            ["fit", "--model.architecture=C", "--model.builder_arguments.channels=3"],
+            "`builder_arguments` to fit",
+        ),
+        (["fit", "--model.architecture=C", "--model.optimizer=adam"], "`optimizer` to be one of"),
+        (["predict", "--model.architecture=C"], "predict_dataloader"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_status_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command_line.main([*words, *QUICK])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_read_architecture() -> None:
+    assert read_architecture("C-C-S-O").space == "chain"
+    assert read_architecture(CELL).space == "cell"
+    with pytest.raises(ValueError, match=r"but got 'x'\. As a chain: .* As a cell: "):
+        read_architecture("x")
