@@ -18,7 +18,7 @@ def training_options(
     network: dict[str, int] | None = None,
     accelerator: str = "auto",
     devices: int | str = 1,
-    precision: str = "32-true",
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"] = "32-true",
     threads: int = 1,
     seed: int = 0,
 ) -> None:

@@ -47,16 +47,27 @@ class NamedSpace:
     def builder(
         self, input_shape: tuple[int, int, int], num_classes: int
     ) -> Callable[[Architecture], nn.Module]:
-        """Return the function from architecture to network for data of this shape."""
+        """Return the function from architecture to network for data of this shape.
+
+        Raises:
+            CommandError: If it cannot build a network.
+        """
         own_build: Callable[[Architecture], nn.Module] | None = getattr(self.space, "build", None)
-        if own_build is not None:
-            return own_build
-        return functools.partial(
+        build = own_build or functools.partial(
             BUILDERS[self.name],
             input_shape=input_shape,
             num_classes=num_classes,
             **self.network,
         )
+        try:  # Better one error now than one in each trial.
+            build(self.space.architecture_at(0))
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise CommandError(
+                f"Expected space {self.name} with network options {dict(self.network)} to build "
+                f"networks but got {type(error).__name__}: {reason}"
+            ) from error
+        return build
 
 
 def named_space(name: str, network: Mapping[str, int] | None = None) -> NamedSpace:
