@@ -54,7 +54,7 @@ def plot_hypervolume(runs: Runs, scorers: Mapping[str, Scorer], path: Path) -> N
         path,
         label="hypervolume regret",
         curve=lambda scorer, run, ns: np.array([scorer.hypervolume_regret(run, n) for n in ns]),
-        floor=Scorer.mean_hypervolume_floor,
+        floor=None,
         step=5,
     )
 
@@ -66,7 +66,7 @@ def _plot(
     *,
     label: str,
     curve: Curve,
-    floor: Callable[[Scorer], float],
+    floor: Callable[[Scorer], float] | None,
     step: int,
 ) -> None:
     datasets = datasets_of(runs)
@@ -77,8 +77,8 @@ def _plot(
         for sampler in samplers_of(runs):
             _draw(panel, runs, scorers[dataset], sampler, dataset, curve, step)
         _scale(panel)
-        if (lowest := floor(scorers[dataset])) > panel.get_ylim()[0]:
-            panel.axhline(lowest, color="0.5", linewidth=0.8, label="floor")
+        if floor is not None and floor(scorers[dataset]) > panel.get_ylim()[0]:
+            panel.axhline(floor(scorers[dataset]), color="0.5", linewidth=0.8, label="floor")
         panel.set_title(TITLES[dataset])
         panel.set_xlabel("evaluations")
         panel.grid(visible=True, which="both", color="0.9", linewidth=0.6)

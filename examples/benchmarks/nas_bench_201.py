@@ -6,8 +6,8 @@
 
 A search sees the validation accuracy of one of three training runs, run ``seed % 3``. It is scored
 by the mean accuracy of the architecture that it would choose, against the best mean of the table.
-With two objectives it is scored by the hypervolume of the front that it would report, against the
-true front. Needs no GPU, but ``pip install 'optuna-nas[benchmarks]'``.
+With two objectives it is scored by the hypervolume of all that it has tried, against the true
+front. Needs no GPU, but ``pip install 'optuna-nas[benchmarks]'``.
 """
 
 from __future__ import annotations
