@@ -6,6 +6,7 @@ import abc
 from collections.abc import Sequence
 import threading
 from typing import Any
+import warnings
 import weakref
 import zlib
 
@@ -18,8 +19,10 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from optuna_nas import _compat
+from optuna_nas.constraints import Constraint
 from optuna_nas.samplers import _values
 from optuna_nas.samplers._domain import Domain
+from optuna_nas.samplers._feasibility import Feasibility
 from optuna_nas.samplers._history import History
 from optuna_nas.samplers._history import Params
 from optuna_nas.search_space import SearchSpace
@@ -41,12 +44,16 @@ class ArchitectureSampler(BaseSampler):
         space: Search space. With it, conditions are kept, duplicates are recognised by canonical
             key, and random architectures are uniform over architectures.
         prior: Probabilities of the choices, as the supernet stage leaves them.
+        constraints: Proposals keep those that can be checked without training. If none is found
+            that does, a warning says so once and the least violating one is proposed.
 
     Raises:
-        ValueError: If ``seed`` is negative or ``prior`` belongs to another space.
+        ValueError: If ``seed`` is negative, ``prior`` belongs to another space, or a constraint
+            needs a space and there is none.
     """
 
     _max_tries = 50
+    _max_feasible_tries = 500
 
     def __init__(
         self,
@@ -54,6 +61,7 @@ class ArchitectureSampler(BaseSampler):
         seed: int | None = None,
         space: SearchSpace | None = None,
         prior: Prior | None = None,
+        constraints: Sequence[Constraint] = (),
     ) -> None:
         if seed is not None and seed < 0:
             raise ValueError(f"Expected argument `seed` to be at least 0 but got {seed}.")
@@ -65,6 +73,8 @@ class ArchitectureSampler(BaseSampler):
         self._seed = seed
         self._space = space
         self._prior = prior
+        self._feasibility = Feasibility(space, constraints)
+        self._warned_infeasible = False
         self._reset()
 
     def _reset(self) -> None:
@@ -126,7 +136,7 @@ class ArchitectureSampler(BaseSampler):
             )
             rng = self._rng(trial)
             params = domain.complete(self.propose(history, domain, rng), rng)
-            return self._replace_taken(params, history, domain, rng)
+            return self._acceptable(params, history, domain, rng)
 
     def sample_independent(
         self,
@@ -175,12 +185,34 @@ class ArchitectureSampler(BaseSampler):
             distributions.setdefault(name, distribution)
         return Domain(distributions, self._space, self._prior)
 
-    def _replace_taken(
+    def _acceptable(
         self, params: Params, history: History, domain: Domain, rng: np.random.Generator
     ) -> Params:
-        candidate = params
-        for _ in range(self._max_tries):
+        """Return ``params``, or what is found in its place if it is taken or infeasible."""
+        candidate, violation = params, self._feasibility.violation(params)
+        least: tuple[float, Params] | None = None
+        for _ in range(self._max_tries if not self._feasibility else self._max_feasible_tries):
             if not history.is_taken(candidate):
-                return candidate
-            candidate = domain.complete(self.vary(candidate, history, domain, rng), rng)
-        return domain.search_untaken(history, rng) or params
+                if violation == 0:
+                    return candidate
+                if least is None or violation < least[0]:
+                    least = violation, candidate
+            varied = domain.complete(self.vary(candidate, history, domain, rng), rng)
+            varied_violation = self._feasibility.violation(varied)
+            # Downhill towards the feasible; among the feasible, anywhere.
+            if varied_violation <= max(violation, 0.0) or rng.random() < 0.1:
+                candidate, violation = varied, varied_violation
+        if least is None:
+            return domain.search_untaken(history, rng) or params
+        self._warn_infeasible(least[0])
+        return least[1]
+
+    def _warn_infeasible(self, violation: float) -> None:
+        if not self._warned_infeasible:
+            self._warned_infeasible = True
+            warnings.warn(
+                f"{type(self).__name__} found no architecture that keeps the constraints and was "
+                f"not evaluated yet within {self._max_feasible_tries} tries; it proposes the "
+                f"least violating one (relative violation {violation:.3g}). This is said once.",
+                stacklevel=2,
+            )

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from optuna.distributions import BaseDistribution
+from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
+from optuna.distributions import IntDistribution
 
 from optuna_nas.samplers import _values
 from optuna_nas.search_space import SearchSpace
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from optuna_nas.samplers._history import Params
 
 
+_MISSING = object()
 _MAX_SCAN = 20_000
 """Architectures that are looked at when almost every one is taken."""
 
@@ -57,6 +61,10 @@ class Domain:
             return True
         return self._space.is_active(name, params)
 
+    def distribution(self, name: str) -> BaseDistribution | None:
+        """Return the distribution of a parameter, also of a decision that is not proposed."""
+        return self.distributions.get(name) or self._decisions.get(name)
+
     def draw(self, name: str, rng: np.random.Generator) -> Any:
         """Draw a value of one parameter."""
         return _values.draw(name, self.distributions[name], rng, self._prior)
@@ -88,29 +96,90 @@ class Domain:
                 completed[name] = _values.draw(name, self._decisions[name], rng, self._prior)
         return completed
 
-    def mutate(self, params: Params, rate: float | None, rng: np.random.Generator) -> Params:
-        """Redraw each parameter with probability ``rate``, by default 1 / number of parameters."""
+    def mutate(
+        self,
+        params: Params,
+        rate: float | None,
+        rng: np.random.Generator,
+        *,
+        step: bool = False,
+    ) -> Params:
+        """Change each parameter with probability ``rate``, by default 1 / number of parameters.
+
+        Args:
+            params: Active parameters.
+            rate: Probability of a change.
+            rng: Random generator.
+            step: Whether a number moves to a value next to it instead of being drawn anew.
+        """
         if not params:
             return params
         rate = 1 / len(params) if rate is None else rate
         mutated = dict(params)
         for name, hit in zip(params, rng.random(len(params)) < rate, strict=True):
             if hit:
-                mutated[name] = self._redraw(name, params[name], rng)
+                mutated[name] = self._changed(name, params[name], rng, step=step)
         return mutated
 
     def mutate_one(self, params: Params, rng: np.random.Generator) -> Params:
-        """Redraw one parameter."""
+        """Change one parameter."""
         names = [name for name in params if name not in self.fixed]
         if not names:
             return params
         name = names[int(rng.integers(len(names)))]
-        return {**params, name: self._redraw(name, params[name], rng)}
+        return {**params, name: self._changed(name, params[name], rng)}
 
-    def _redraw(self, name: str, value: Any, rng: np.random.Generator) -> Any:
+    def conform(self, params: Mapping[str, Any]) -> Params:
+        """Return the parameters of an earlier trial that belong to this domain."""
+        return {name: params[name] for name in self.names if name in params}
+
+    def neighbors(self, params: Params) -> list[Params]:
+        """Return all parameters that differ in one, without random numbers.
+
+        Decisions that a change makes active take the middle choice.
+        """
+        found: list[Params] = []
+        others = {name: value for name, value in params.items() if name not in self._decisions}
+        if self._space is not None:
+            architecture = self._space.architecture(params)
+            found += [{**near, **others} for near in self._space.neighbors(architecture)]
+        for name, value in others.items():
+            distribution = self.distributions.get(name)
+            if distribution is not None:
+                found += [{**params, name: v} for v in _values.nearby(distribution, value)]
+        fixed = self.fixed.items()
+        return [near for near in found if all(near.get(k, v) == v for k, v in fixed)]
+
+    def features(self, params: Params) -> np.ndarray:
+        """Return a vector of fixed length: one-hot choices, and numbers on their scale in [0, 1].
+
+        An inactive parameter is all zeros; a number comes with a flag that it is active.
+        """
+        blocks: list[float] = []
+        for name in self.names:
+            distribution = self.distribution(name)
+            assert distribution is not None
+            if isinstance(distribution, CategoricalDistribution):
+                given = params.get(name, _MISSING)
+                blocks += [float(choice == given) for choice in distribution.choices]
+            elif name in params:
+                assert isinstance(distribution, FloatDistribution | IntDistribution)
+                blocks += [1.0, _values.to_unit(distribution, params[name])]
+            else:
+                blocks += [0.0, 0.0]
+        return np.array(blocks)
+
+    def _changed(
+        self, name: str, value: Any, rng: np.random.Generator, *, step: bool = False
+    ) -> Any:
         distribution = self.distributions.get(name)
         if distribution is None:
             return value
+        if isinstance(distribution, FloatDistribution) and distribution.step is None:
+            return _values.polynomial_mutation(distribution, value, rng, eta=20.0 if step else 5.0)
+        if step and isinstance(distribution, FloatDistribution | IntDistribution):
+            near = _values.nearby(distribution, value)
+            return near[int(rng.integers(len(near)))] if near else value
         return _values.redraw(name, distribution, value, rng, self._prior)
 
     def search_untaken(self, history: History, rng: np.random.Generator) -> Params | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from bisect import insort
 from collections.abc import Hashable
 from collections.abc import Mapping
@@ -63,11 +64,15 @@ class History:
         self._pending: list[int] = []
         self._n_read = 0
         self.read_for: int | None = None
+        # Trials that started before the current one and whose architecture is not chosen yet.
+        self.n_undecided = 0
         self.trials: Sequence[FrozenTrial] = ()
         self._finished_keys: set[Hashable] = set()
         self._pending_keys: set[Hashable] = set()
         self._patterns: set[frozenset[str]] = set()
         self.individuals: list[Individual] = []
+        # Keys of trials that are not individuals: failed, pruned, or not a number.
+        self.unusable: dict[Hashable, int] = {}
         self.distributions: dict[str, BaseDistribution] = {}
 
     @property
@@ -83,6 +88,7 @@ class History:
             current: Number of the trial that is being sampled, which takes no key.
         """
         self.read_for = current
+        self.n_undecided = 0
         self.trials = trials
         positions = [*self._pending, *range(self._n_read, len(trials))]
         self._n_read = len(trials)
@@ -95,20 +101,27 @@ class History:
                 continue
             self._pending.append(position)
             key = self.key({**_compat.fixed_params(trial), **trial.params})
-            if trial.number != current and key is not None:
+            if trial.number == current:
+                continue
+            if key is not None:
                 self._pending_keys.add(key)
+            elif trial.state == TrialState.RUNNING and trial.number < current:
+                self.n_undecided += 1
 
     def _add(self, trial: FrozenTrial) -> None:
-        if trial.state == TrialState.FAIL:
-            return
         key = self.key(trial.params)
         if key is None:
+            return
+        usable = trial.state == TrialState.COMPLETE and not any(map(math.isnan, trial.values))
+        if not usable:
+            self.unusable[key] = min(trial.number, self.unusable.get(key, trial.number))
+        if trial.state == TrialState.FAIL:
             return
         self.distributions.update(trial.distributions)
         self._finished_keys.add(key)
         if self._space is None:
             self._patterns.add(frozenset(trial.params))
-        if trial.state != TrialState.COMPLETE or any(math.isnan(v) for v in trial.values):
+        if not usable:
             return
         losses = tuple(sign * v for sign, v in zip(self._signs, trial.values, strict=True))
         violation = float(sum(max(v, 0.0) for v in trial.constraints.values()))
@@ -150,6 +163,14 @@ class History:
 
     def _pending_params(self) -> list[frozenset[Any]]:
         return [key for key in self._pending_keys if isinstance(key, frozenset) and key]
+
+    @property
+    def n_settled(self) -> int:
+        """How many individuals, counted from the first, no trial can come before any more."""
+        if not self._pending:
+            return len(self.individuals)
+        first = min(self.trials[position].number for position in self._pending)
+        return bisect_left(self.individuals, first, key=lambda individual: individual.number)
 
     @property
     def n_taken(self) -> int:

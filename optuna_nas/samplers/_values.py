@@ -53,6 +53,69 @@ def redraw(
     return draw(name, distribution, rng)
 
 
+def polynomial_mutation(
+    distribution: FloatDistribution | IntDistribution,
+    value: float,
+    rng: np.random.Generator,
+    *,
+    eta: float = 20.0,
+) -> float | int:
+    """Perturb a number within its bounds, small changes being likelier than large ones.
+
+    Source: Deb & Agrawal, A niched-penalty approach for constraint handling in genetic
+    algorithms, ICANNGA 1999, section 3.2 (the bounded form), on the scale of the distribution.
+
+    Args:
+        distribution: Bounds and scale.
+        value: The current value.
+        rng: Random generator.
+        eta: Distribution index: the larger, the closer to ``value``.
+    """
+    unit = to_unit(distribution, value)
+    u = rng.random()
+    if u < 0.5:
+        base = 2 * u + (1 - 2 * u) * (1 - unit) ** (eta + 1)
+        delta = base ** (1 / (eta + 1)) - 1
+    else:
+        base = 2 * (1 - u) + (2 * u - 1) * unit ** (eta + 1)
+        delta = 1 - base ** (1 / (eta + 1))
+    return from_unit(distribution, min(max(unit + delta, 0.0), 1.0))
+
+
+def to_unit(distribution: FloatDistribution | IntDistribution, value: float) -> float:
+    """Map a value to [0, 1]; :func:`from_unit` maps it back, steps to the middle of their cell."""
+    low, high, step = float(distribution.low), float(distribution.high), distribution.step
+    value = min(max(float(value), low), high)
+    if distribution.single():
+        return 0.5
+    if isinstance(distribution, IntDistribution) and distribution.log:
+        return math.log(value / (low - 0.5)) / math.log((high + 0.5) / (low - 0.5))
+    if distribution.log:
+        return math.log(value / low) / math.log(high / low)
+    if step is None:
+        return (value - low) / (high - low)
+    n_cells = round((high - low) / step) + 1
+    return (round((value - low) / step) + 0.5) / n_cells
+
+
+def nearby(distribution: BaseDistribution, value: Any) -> list[Any]:
+    """Return the values next to ``value``.
+
+    Returns:
+        For categorical distributions all other choices; for numbers the next lower and higher, and
+        for continuous ones those a tenth of the scale away.
+    """
+    if isinstance(distribution, CategoricalDistribution):
+        return [choice for choice in distribution.choices if choice != value]
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    if isinstance(distribution, IntDistribution) or distribution.step is not None:
+        others = [value + sign * (distribution.step or 1) for sign in (-1, 1)]
+    else:
+        unit = to_unit(distribution, value)
+        others = [from_unit(distribution, unit + d) for d in (-0.1, 0.1) if 0 <= unit + d <= 1]
+    return [v for v in others if distribution.low <= v <= distribution.high]
+
+
 def from_unit(distribution: FloatDistribution | IntDistribution, unit: float) -> float | int:
     """Map a number in [0, 1) to a value, so that uniform numbers give uniform values.
 

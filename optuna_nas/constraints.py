@@ -1,0 +1,83 @@
+"""Constraints on architectures: bounds on a function of them or on what they measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+import math
+
+from optuna_nas.search_space import Architecture
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A bound on a value of an architecture.
+
+    With ``function`` it can be checked without training: samplers do not propose what breaks it,
+    and :class:`~optuna_nas.ArchitectureObjective` records it before anything expensive. Without,
+    it bounds the metric of this name that the evaluation measures.
+
+    Example:
+
+        >>> from optuna_nas import CellSpace
+        >>> def convolutions(architecture):
+        ...     return sum(str(choice).startswith("nor_conv") for choice in architecture.values())
+        >>> few = Constraint("convolutions", upper=3, function=convolutions)
+        >>> cell = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|"
+        >>> few.violation(few.value_of(CellSpace().from_string(cell)))
+        -0.6666666666666667
+
+    Args:
+        metric: Name of the value, e.g. ``"params"`` or ``"latency_ms"``.
+        upper: Largest allowed value.
+        lower: Smallest allowed value; exactly one of ``upper`` and ``lower`` is given.
+        function: Optional function from architecture to the value.
+
+    Raises:
+        ValueError: If not exactly one bound is given, or it is not finite.
+    """
+
+    metric: str
+    upper: float | None = None
+    lower: float | None = None
+    function: Callable[[Architecture], float] | None = None
+
+    def __post_init__(self) -> None:
+        bounds = [bound for bound in (self.upper, self.lower) if bound is not None]
+        if len(bounds) != 1 or not math.isfinite(bounds[0]):
+            raise ValueError(
+                f"Expected the constraint on `{self.metric}` to have either a finite `upper` or a "
+                f"finite `lower` but got upper={self.upper} and lower={self.lower}."
+            )
+
+    def __str__(self) -> str:
+        bound = f"<={self.upper:g}" if self.upper is not None else f">={self.lower:g}"
+        return f"{self.metric}{bound}"
+
+    @property
+    def is_cheap(self) -> bool:
+        """Whether it can be checked without training."""
+        return self.function is not None
+
+    def value_of(self, architecture: Architecture) -> float:
+        """Return the value of an architecture.
+
+        Raises:
+            ValueError: If the constraint has no function.
+        """
+        if self.function is None:
+            raise ValueError(f"Expected the constraint {self} to have a function but got none.")
+        return float(self.function(architecture))
+
+    def violation(self, value: float) -> float:
+        """Return how far a value lies beyond the bound, relative to the bound.
+
+        Returns:
+            Above 0 for a violation, as Optuna's constraint values. NaN counts as infinite.
+        """
+        if math.isnan(value):
+            return math.inf
+        if self.upper is not None:
+            return (value - self.upper) / (abs(self.upper) or 1.0)
+        assert self.lower is not None
+        return (self.lower - value) / (abs(self.lower) or 1.0)
