@@ -1,13 +1,19 @@
 """Neural architecture search inside an ordinary Optuna study."""
 
+from optuna_nas.constraints import Constraint
 from optuna_nas.evaluation import Evaluation
 from optuna_nas.evaluation import Evaluator
 from optuna_nas.objective import ArchitectureObjective
+from optuna_nas.samplers import GeneticSampler
+from optuna_nas.samplers import LocalSearchSampler
+from optuna_nas.samplers import RandomArchitectureSampler
+from optuna_nas.samplers import RegularizedEvolutionSampler
 from optuna_nas.search_space import Architecture
 from optuna_nas.search_space import CellSpace
 from optuna_nas.search_space import ChainSpace
 from optuna_nas.search_space import CustomSpace
 from optuna_nas.search_space import SearchSpace
+from optuna_nas.tracking import MLflowTracker
 
 
 __all__ = [
@@ -15,8 +21,14 @@ __all__ = [
     "ArchitectureObjective",
     "CellSpace",
     "ChainSpace",
+    "Constraint",
     "CustomSpace",
     "Evaluation",
     "Evaluator",
+    "GeneticSampler",
+    "LocalSearchSampler",
+    "MLflowTracker",
+    "RandomArchitectureSampler",
+    "RegularizedEvolutionSampler",
     "SearchSpace",
 ]
