@@ -76,6 +76,8 @@ class TrainingEvaluator:
         seed: Seed of the initial weights, at least 0; the data module has its own.
         latency_batch_size: Batch size of ``latency_ms``.
         throughput_batch_size: Batch size of ``throughput``.
+        latency_threads: CPU threads of ``latency_ms`` and ``throughput``. More than one make the
+            measurement depend on what else the machine does.
 
     Raises:
         ValueError: If an argument is unknown or out of its range.
@@ -102,6 +104,7 @@ class TrainingEvaluator:
         seed: int = 0,
         latency_batch_size: int = 1,
         throughput_batch_size: int = 64,
+        latency_threads: int = 1,
     ) -> None:
         _check_metrics(metrics, datamodule)
         _check_limits(max_epochs, max_steps, early_stopping_patience)
@@ -109,6 +112,7 @@ class TrainingEvaluator:
             ("seed", seed, 0),
             ("latency_batch_size", latency_batch_size, 1),
             ("throughput_batch_size", throughput_batch_size, 1),
+            ("latency_threads", latency_threads, 1),
         ]:
             if value < least:
                 raise ValueError(
@@ -138,6 +142,7 @@ class TrainingEvaluator:
         self._patience = early_stopping_patience
         self._latency_batch_size = latency_batch_size
         self._throughput_batch_size = throughput_batch_size
+        self._latency_threads = latency_threads
         self._data: tuple[tuple[int, int, int], int] | None = None
 
     def __call__(self, architecture: Architecture, *, report: Report | None = None) -> Evaluation:
@@ -189,11 +194,17 @@ class TrainingEvaluator:
             measured["macs"] = count_macs(network, input_shape)
         if "latency_ms" in self.metrics:
             measured["latency_ms"] = measure_latency_ms(
-                network.to(self.device), input_shape, batch_size=self._latency_batch_size
+                network.to(self.device),
+                input_shape,
+                batch_size=self._latency_batch_size,
+                threads=self._latency_threads,
             )
         if "throughput" in self.metrics:
             measured["throughput"] = measure_throughput(
-                network.to(self.device), input_shape, batch_size=self._throughput_batch_size
+                network.to(self.device),
+                input_shape,
+                batch_size=self._throughput_batch_size,
+                threads=self._latency_threads,
             )
         return measured
 
