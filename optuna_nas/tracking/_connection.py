@@ -6,11 +6,10 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-from contextlib import closing
 from contextlib import contextmanager
+from contextlib import ExitStack
 from contextlib import suppress
 import getpass
-import hashlib
 import logging
 import os
 from pathlib import Path
@@ -222,15 +221,16 @@ def _alone(uri: str) -> Iterator[None]:
     MLflow's own lock does not cover all that it does then. An sqlite transaction on a file in the
     folder for temporary files is a lock on every system, and a killed process releases it.
     """
-    path = _database(uri)
-    if path is None:
+    if _database(uri) is None:
         yield
         return
-    digest = hashlib.sha256(f"{_user()} {path}".encode()).hexdigest()[:16]
-    lock = Path(tempfile.gettempdir(), f"optuna-nas-{digest}.lock")
-    with closing(sqlite3.connect(lock, timeout=_LOCK_SECONDS, isolation_level=None)) as connection:
+    user = re.sub(r"\W", "_", _user())
+    lock = Path(tempfile.gettempdir(), f"optuna-nas-{user}.lock")
+    with ExitStack() as stack:
         with suppress(sqlite3.Error):  # No place for a lock: go on without.
-            connection.execute("BEGIN EXCLUSIVE")
+            held = sqlite3.connect(lock, timeout=_LOCK_SECONDS, isolation_level=None)
+            stack.callback(held.close)
+            held.execute("BEGIN EXCLUSIVE")
         yield
 
 

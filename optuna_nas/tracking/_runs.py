@@ -74,6 +74,7 @@ class TrialRuns:
         self._ids: dict[int, str] = {}
         self._found: dict[int, Run] = {}
         self._done: set[int] = set()
+        self._drawn: set[int] = set()
         self._pareto: dict[int, bool] = {}
 
     def load(self) -> None:
@@ -107,6 +108,7 @@ class TrialRuns:
         self._live.setdefault(number, set())
         self._connection.log(self._ids[number], params=params)
         self._log_architecture(number, architecture)
+        self._drawn.add(number)
 
     def log_epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
         """Log the metrics of an epoch of a trial that has been started."""
@@ -116,6 +118,10 @@ class TrialRuns:
         points = [Point(safe_key(name), value, now, epoch) for name, value in metrics.items()]
         self._connection.log(self._ids[number], points=points)
         self._live[number].update((name, epoch) for name in metrics)
+
+    def log_points(self, number: int, points: Sequence[Point]) -> None:
+        """Log more values of a trial that has a run."""
+        self._connection.log(self._ids[number], points=points)
 
     def has(self, number: int) -> bool:
         """Tell whether the trial is known to have a run."""
@@ -140,7 +146,7 @@ class TrialRuns:
         with OwnProblem(self._report):
             self._connection.log(run_id, points=record.points, params=record.params, tags=tags)
         self._pareto[number] = on_front
-        if number not in self._live and number not in self._found:
+        if number not in self._drawn and not self._has_files(number):
             self._log_architecture(number, self._architecture_of(trial))
         status = "KILLED" if interrupted else record.status
         self._connection.client.set_terminated(run_id, status, record.end)
@@ -151,7 +157,6 @@ class TrialRuns:
         """End the run of a trial that this process does not go on with."""
         self._live.pop(number, None)
         if number in self._ids and number not in self._done:
-            self._connection.log(self._ids[number], tags={FAIL_REASON: INTERRUPTED})
             self._connection.client.set_terminated(self._ids[number], "KILLED")
 
     def reconcile(
@@ -196,6 +201,10 @@ class TrialRuns:
         if runs:
             self._adopt(number, runs[0])
         return bool(runs)
+
+    def _has_files(self, number: int) -> bool:
+        found = number in self._found
+        return found and bool(self._connection.client.list_artifacts(self._ids[number]))
 
     def _is_logged(self, number: int, name: str, epoch: int) -> bool:
         if number in self._live:

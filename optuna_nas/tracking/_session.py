@@ -7,6 +7,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 import time
 
 from optuna.study import Study
@@ -114,6 +115,17 @@ class StudySession:
             self._log_figures(trials)
             now = time.monotonic()
             self._next_figures = now + _FIGURE_SHARE * (now - started)
+
+    def log_final(self, number: int, metrics: Mapping[str, float], path: Path | None) -> None:
+        """Log the finished model on the study's run, its metrics also on the trial's."""
+        now = millis(None)
+        points = [Point(safe_key(name), value, now, 0) for name, value in metrics.items()]
+        tags = {"final_trial": str(number)}
+        self._connection.log(self._parent_id, points=points, tags=tags)
+        if path is not None:
+            self._connection.client.log_artifact(self._parent_id, str(path), "final")
+        if self._runs.has(number):
+            self._runs.log_points(number, points)
 
     def interrupt(self, since: datetime) -> None:
         """End the runs of the trials that an interruption broke off.

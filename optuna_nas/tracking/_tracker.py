@@ -9,6 +9,7 @@ from datetime import datetime
 import functools
 import importlib
 import logging
+from pathlib import Path
 import threading
 import time
 from typing import Any
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
 
 
 _logger = logging.getLogger(__name__)
-_ALWAYS = ("close", "interrupt")  # The last chance: not skipped while the tracker rests.
+_ALWAYS = (
+    "close",
+    "interrupt",
+    "log_final",
+)  # The last chance: not skipped while the tracker rests.
 _P = ParamSpec("_P")
 _REST = 10  # After a failed call no other is made for this many times as long as it took,
 _LONGEST_REST = 300  # but at most for these seconds.
@@ -163,6 +168,21 @@ class MLflowTracker:
     def on_epoch_end(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
         """Log the metrics of an epoch, counted from 0."""
         self._session(trial.study).log_epoch(trial.number, epoch, metrics)
+
+    @_guarded
+    def log_final(
+        self, study: Study, number: int, metrics: Mapping[str, float], path: Path | None = None
+    ) -> None:
+        """Log the finished model, which was made from one trial after the search.
+
+        Args:
+            study: The study.
+            number: The number of the trial whose architecture it has.
+            metrics: What was measured of it, e.g. ``test_accuracy``, on the study's run and the
+                trial's.
+            path: Its file or folder, copied to the study's run.
+        """
+        self._session(study).log_final(number, metrics, path)
 
     @_guarded
     def interrupt(self, study: Study | None = None) -> None:

@@ -33,10 +33,11 @@ OBJECTIVES = ("val_accuracy", "params")
 
 
 @pytest.fixture
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+def uri(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> str:
     """One database for all tests of tracking: to make one takes seconds."""
     folder = tmp_path_factory.getbasetemp() / "tracking"
     folder.mkdir(exist_ok=True)
+    monkeypatch.setattr("optuna_nas.tracking._parent._SETTLE", 0.0)
     return f"sqlite:///{folder / 'mlflow.db'}"
 
 
@@ -72,6 +73,7 @@ class Read:
         return [(m.step, m.value) for m in sorted(history, key=lambda m: (m.step, m.timestamp))]
 
     def artifact(self, run: Run, name: str, folder: Path) -> bytes:
+        folder.mkdir(exist_ok=True)
         return Path(
             self.client.download_artifacts(run.info.run_id, name, str(folder))
         ).read_bytes()
@@ -330,6 +332,23 @@ def test_n_jobs(uri: str) -> None:
         assert len(read.curve(run, "train_loss")) == 3
     front = {n for n, tag in read.tags("pareto").items() if tag == "true"}
     assert front == {trial.number for trial in study.best_trials}
+
+
+def test_finished_model(uri: str, tmp_path: Path) -> None:
+    study = optuna.create_study(study_name="final")
+    model = tmp_path / "network.pt"
+    model.write_bytes(b"weights")
+    with MLflowTracker(tracking_uri=uri) as tracker:
+        study.optimize(lambda trial: -trial.number, n_trials=2, callbacks=[tracker])
+        tracker.log_final(study, 1, {"test_accuracy": 0.75}, model)
+    read = Read(uri, study)
+    assert read.parent.data.metrics["test_accuracy"] == 0.75
+    assert read.parent.data.tags["final_trial"] == "1"
+    assert read.artifact(read.parent, "final/network.pt", tmp_path / "copy") == b"weights"
+    assert [run.data.metrics.get("test_accuracy") for _, run in sorted(read.children.items())] == [
+        None,
+        0.75,
+    ]
 
 
 def test_odd_names_and_values(uri: str) -> None:

@@ -24,9 +24,10 @@ from tests.optuna_nas.test_tracking import SPACE
 
 
 @pytest.fixture
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+def uri(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> str:
     folder = tmp_path_factory.getbasetemp() / "tracking"
     folder.mkdir(exist_ok=True)
+    monkeypatch.setattr("optuna_nas.tracking._parent._SETTLE", 0.0)
     return f"sqlite:///{folder / 'mlflow.db'}"
 
 
@@ -101,6 +102,7 @@ def test_everything_is_logged_when_mlflow_is_back(
         assert run.data.metrics["value"] == trial.value
         assert [step for step, _ in read.curve(run, "train_loss")] == [0, 1, 2]
         assert run.data.params == trial.params
+        assert len(read.client.list_artifacts(run.info.run_id)) == 2
     assert read.parent.data.metrics["trials_complete"] == 4
 
 
@@ -172,7 +174,7 @@ def test_unreachable_server(tmp_path: Path) -> None:
     messages = search(
         optuna.create_study(), MLflowTracker(tracking_uri=f"http://me:secret@{address}/"), 3
     )
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
     assert len(messages) == 1
     assert address in messages[0]
     assert "secret" not in messages[0]
@@ -195,4 +197,4 @@ def test_server_that_hangs(silent_server: str, monkeypatch: pytest.MonkeyPatch) 
     started = time.monotonic()
     with pytest.warns(RuntimeWarning, match="timed out|timeout"):
         study.optimize(lambda trial: 1.0, n_trials=50, callbacks=[tracker])
-    assert time.monotonic() - started < 10  # Only the first trial waited.
+    assert time.monotonic() - started < 25  # Only the first trial waited.

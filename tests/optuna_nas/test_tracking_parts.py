@@ -5,6 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from datetime import timedelta
 import io
+import itertools
+from pathlib import Path
+import sqlite3
+import tempfile
 
 import networkx as nx
 import numpy as np
@@ -20,6 +24,7 @@ from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
 from optuna_nas import CustomSpace
 from optuna_nas import SearchSpace
+from optuna_nas.tracking import _connection
 from optuna_nas.tracking._connection import without_password
 from optuna_nas.tracking._drawing import draw_architecture
 from optuna_nas.tracking._drawing import to_png
@@ -114,8 +119,9 @@ def test_long_title_is_cut() -> None:
     assert texts(draw_architecture(graph, title="x" * 500))[-1].endswith("x...")
 
 
-@pytest.mark.parametrize("n_objectives", [1, 2, 3, 8])
-@pytest.mark.parametrize("n_points", [0, 1, 30])
+@pytest.mark.parametrize(
+    ("n_objectives", "n_points"), [*itertools.product([1, 2, 3], [0, 1, 30]), (8, 30)]
+)
 def test_figures(n_objectives: int, n_points: int) -> None:
     rng = np.random.default_rng(1)
     points = [
@@ -218,6 +224,26 @@ def test_table_and_summary() -> None:
     text = summary(trials, ["accuracy"], frozenset({0}), maximize=True)
     assert text.startswith("2 trials: 1 complete, 1 fail.")
     assert "- trial 0: accuracy 0.123457:" in text
+
+
+def test_one_process_at_a_time_opens_a_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with _connection._alone("sqlite:///a.db"):
+        (lock,) = tmp_path.glob("*.lock")
+        other = sqlite3.connect(lock, timeout=0)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    other.close()
+
+
+def test_no_place_for_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with _connection._alone("sqlite:///a.db"):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_passwords_are_not_shown() -> None:

@@ -22,9 +22,10 @@ from tests.optuna_nas.test_tracking import SPACE
 
 
 @pytest.fixture
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+def uri(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> str:
     folder = tmp_path_factory.getbasetemp() / "tracking"
     folder.mkdir(exist_ok=True)
+    monkeypatch.setattr("optuna_nas.tracking._parent._SETTLE", 0.0)
     return f"sqlite:///{folder / 'mlflow.db'}"
 
 
