@@ -1,0 +1,66 @@
+"""Every example runs as it stands, in an empty folder, and prints what it is about."""
+
+from pathlib import Path
+import re
+import subprocess
+import sys
+
+import pytest
+
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+EXPECTED = {
+    "custom_space.py": r"12 of 56 architectures trained; the Pareto front:\n0\.\d+ +\d+  depth=",
+    "drop_in_sampler.py": r"accuracy: 0\.9\d+\nparameters: {'model': 'svm'",
+    "drop_in_space.py": r"accuracy: 0\.[89]\d+\ncell: \|\w+~0\|",
+    "lightning_script.py": r"validation accuracy: 0\.9\d+\ntest accuracy: 0\.9\d+",
+    "parallel_search.py": r"1[67] trials by 2 processes; the Pareto front:\n0\.\d+ +\d+  [CS]",
+}
+BENCHMARKS = {
+    "sampler_overhead.py": r"GeneticSampler",
+    "trial_overhead.py": r"ratio",
+}
+
+
+def run(*command: str, cwd: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, *command], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def test_all_examples_are_tested() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(EXPECTED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(EXPECTED))
+def test_example(name: str, tmp_path: Path) -> None:
+    assert re.search(EXPECTED[name], run(str(EXAMPLES / name), cwd=tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(BENCHMARKS))
+def test_benchmark(name: str, tmp_path: Path) -> None:
+    output = run(str(EXAMPLES / "benchmarks" / name), "--quick", cwd=tmp_path)
+    assert re.search(BENCHMARKS[name], output)
+
+
+@pytest.mark.slow
+def test_custom_space_on_the_command_line(tmp_path: Path) -> None:
+    script = "import sys; from optuna_nas.cli import main; sys.exit(main())"
+    run(
+        "-c",
+        f"import sys; sys.path.insert(0, {str(EXAMPLES)!r});"
+        "import custom_space; custom_space.write_data('data.npz', n=300)",
+        cwd=tmp_path,
+    )
+    output = run(
+        *["-c", script, "search", "--space", f"{EXAMPLES / 'custom_space.py'}:space"],
+        *["--data", "data.npz", "--n-trials", "2", "--epochs", "1"],
+        cwd=tmp_path,
+    )
+    assert "test accuracy" in output
