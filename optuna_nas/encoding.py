@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+import functools
 from typing import Any
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -31,9 +32,12 @@ MAX_NUMERICAL_CHOICES = 2**22
 def to_string(space: SearchSpace, architecture: Architecture) -> str:
     """Write ``decision=choice`` pairs joined by commas, e.g. ``depth=3,width=16``."""
     member = space.require_member(architecture)
-    return ",".join(
-        f"{quote(name, safe='')}={quote(str(choice), safe='')}" for name, choice in member.items()
-    )
+    return ",".join(f"{_quoted(name)}={_quoted(str(choice))}" for name, choice in member.items())
+
+
+@functools.lru_cache(maxsize=4096)
+def _quoted(text: str) -> str:
+    return quote(text, safe="")
 
 
 def from_string(space: SearchSpace, text: str) -> Architecture:

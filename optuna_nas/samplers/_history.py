@@ -71,6 +71,8 @@ class History:
         self._pending_keys: set[Hashable] = set()
         self._patterns: set[frozenset[str]] = set()
         self.individuals: list[Individual] = []
+        # The same in the order in which they were read; nothing is ever inserted before the end.
+        self.arrivals: list[Individual] = []
         # Keys of trials that are not individuals: failed, pruned, or not a number.
         self.unusable: dict[Hashable, int] = {}
         self.distributions: dict[str, BaseDistribution] = {}
@@ -125,11 +127,9 @@ class History:
             return
         losses = tuple(sign * v for sign, v in zip(self._signs, trial.values, strict=True))
         violation = float(sum(max(v, 0.0) for v in trial.constraints.values()))
-        insort(
-            self.individuals,
-            Individual(trial.number, trial.params, losses, violation, key),
-            key=lambda individual: individual.number,
-        )
+        individual = Individual(trial.number, trial.params, losses, violation, key)
+        self.arrivals.append(individual)
+        insort(self.individuals, individual, key=lambda individual: individual.number)
 
     def key(self, params: Mapping[str, Any]) -> Hashable | None:
         """Return the key of parameters, or :obj:`None` if they are not of the space.
@@ -146,20 +146,24 @@ class History:
         others = frozenset((k, v) for k, v in params.items() if k not in self._decisions)
         return self._space.canonical_key(architecture), others
 
-    def is_taken(self, params: Mapping[str, Any]) -> bool:
+    def is_taken(self, params: Mapping[str, Any], key: Hashable | None = None) -> bool:
         """Tell whether a completed, pruned or unfinished trial has the key of ``params``.
+
+        Args:
+            params: Parameters of a proposal.
+            key: Their key, where it is known already.
 
         Without a space, ``params`` may hold parameters that the objective would not ask for: it is
         taken if it agrees with all parameters of such a trial.
         """
         if self._space is None:
             for pattern in self._patterns:
-                key = frozenset((name, params[name]) for name in pattern if name in params)
-                if len(key) == len(pattern) and key in self._finished_keys:
+                part = frozenset((name, params[name]) for name in pattern if name in params)
+                if len(part) == len(pattern) and part in self._finished_keys:
                     return True
-            return any(frozenset(params.items()) >= key for key in self._pending_params())
-        key_ = self.key(params)
-        return key_ in self._finished_keys or key_ in self._pending_keys
+            return any(frozenset(params.items()) >= part for part in self._pending_params())
+        key = self.key(params) if key is None else key
+        return key in self._finished_keys or key in self._pending_keys
 
     def _pending_params(self) -> list[frozenset[Any]]:
         return [key for key in self._pending_keys if isinstance(key, frozenset) and key]

@@ -10,15 +10,16 @@ import weakref
 
 import numpy as np
 
-from optuna_nas import _compat
 from optuna_nas.constraints import Constraint
 from optuna_nas.samplers._base import ArchitectureSampler
 from optuna_nas.samplers._climb import Climb
 from optuna_nas.samplers._domain import Domain
+from optuna_nas.samplers._front import Front
 from optuna_nas.samplers._history import History
 from optuna_nas.samplers._history import Individual
-from optuna_nas.samplers._history import losses_of
 from optuna_nas.samplers._history import Params
+from optuna_nas.samplers._neighborhood import Neighbor
+from optuna_nas.samplers._neighborhood import Neighborhoods
 from optuna_nas.samplers._population import Population
 from optuna_nas.samplers._surrogate import AdditiveModel
 from optuna_nas.search_space import SearchSpace
@@ -109,63 +110,65 @@ class LocalSearchSampler(ArchitectureSampler):
     def _reset(self) -> None:
         super()._reset()
         self._climbs: weakref.WeakKeyDictionary[History, Climb] = weakref.WeakKeyDictionary()
+        self._fronts: weakref.WeakKeyDictionary[History, Front] = weakref.WeakKeyDictionary()
+        self._neighborhoods: weakref.WeakKeyDictionary[History, Neighborhoods] = (
+            weakref.WeakKeyDictionary()
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        del state["_climbs"]
+        del state["_climbs"], state["_fronts"], state["_neighborhoods"]
         return state
 
     def propose(self, history: History, domain: Domain, rng: np.random.Generator) -> Params:
         """Propose a neighbour that was not evaluated, or a random start."""
         if len(history.individuals) < self._n_initial:
             return domain.sample(rng)
+        self._cache_of(history).prepare(domain)
         centers = (
             self._front(history) if history.n_objectives > 1 else self._climb(history, domain)
         )
         # Workers that propose at this moment have the same history; each takes another neighbour.
         skip = history.n_undecided
         for center in centers:
-            open_neighbors = self._open_neighbors(center, history, domain)
+            open_neighbors = [
+                near
+                for near in self._cache_of(history).of(center, history, domain)
+                if not history.is_taken(near.params, near.key) and near.key not in history.unusable
+            ]
             if skip < len(open_neighbors):
-                return self._in_order(open_neighbors, history, domain, rng)[skip]
+                return self._in_order(open_neighbors, history, domain, rng)[skip].params
             skip -= len(open_neighbors)
         return domain.sample(rng)
 
-    def _open_neighbors(
-        self, center: Individual, history: History, domain: Domain
-    ) -> list[Params]:
-        return [
-            near
-            for near in domain.neighbors(domain.conform(center.params))
-            if not history.is_taken(near)
-            and history.key(near) not in history.unusable
-            and self._feasibility.violation(near) == 0
-        ]
+    def _cache_of(self, history: History) -> Neighborhoods:
+        if history not in self._neighborhoods:
+            self._neighborhoods[history] = Neighborhoods(self._feasibility)
+        return self._neighborhoods[history]
 
     def _in_order(
         self,
-        candidates: Sequence[Params],
+        candidates: Sequence[Neighbor],
         history: History,
         domain: Domain,
         rng: np.random.Generator,
-    ) -> list[Params]:
+    ) -> list[Neighbor]:
         tie_break = rng.random(len(candidates))
         if self._order == "random":
             return [candidates[i] for i in tie_break.argsort()]
         best_first = Population(history.individuals[-_MODEL_WINDOW:])
-        model = AdditiveModel(domain).fit(
-            [member.params for member in best_first], np.arange(len(best_first), dtype=float)
-        )
-        predicted = model.predict(candidates)
+        cache = self._cache_of(history)
+        features = np.stack([cache.features(member, domain) for member in best_first])
+        model = AdditiveModel().fit(features, np.arange(len(best_first), dtype=float))
+        predicted = model.predict(np.stack([near.features for near in candidates]))
         return [candidates[i] for i in np.lexsort((tie_break, predicted.round(9)))]
 
     # Several objectives.
 
     def _front(self, history: History) -> Sequence[Individual]:
-        individuals = history.individuals
-        feasible = [member for member in individuals if member.violation == 0] or individuals
-        on_front = _compat.on_pareto_front(losses_of(feasible))
-        return Population([m for m, on in zip(feasible, on_front, strict=True) if on])
+        front = self._fronts.setdefault(history, Front())
+        front.add(history.arrivals)
+        return Population(front.members)
 
     # One objective.
 
@@ -174,13 +177,10 @@ class LocalSearchSampler(ArchitectureSampler):
         if climb is None:
             climb = self._climbs[history] = Climb(self._n_initial, self._improvement)
 
+        cache = self._cache_of(history)
+
         def neighbor_keys(center: Individual) -> set[Hashable]:
-            feasible = (
-                near
-                for near in domain.neighbors(domain.conform(center.params))
-                if self._feasibility.violation(near) == 0
-            )
-            return {history.key(near) for near in feasible}
+            return {near.key for near in cache.of(center, history, domain)}
 
         climb.follow(history, neighbor_keys)
         return climb.following(history, neighbor_keys)

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-
-from optuna_nas.samplers._domain import Domain
-from optuna_nas.samplers._history import Params
 
 
 class AdditiveModel:
@@ -17,35 +12,29 @@ class AdditiveModel:
     values make it indifferent to outliers and to the scale of an objective.
 
     Args:
-        domain: How parameters become features.
         penalty: Weight of the squared effects.
     """
 
-    def __init__(self, domain: Domain, *, penalty: float = 1.0) -> None:
-        self._domain = domain
+    def __init__(self, *, penalty: float = 1.0) -> None:
         self._penalty = penalty
 
-    def fit(self, params: Sequence[Params], ranks: np.ndarray) -> AdditiveModel:
+    def fit(self, features: np.ndarray, ranks: np.ndarray) -> AdditiveModel:
         """Fit to trials.
 
         Args:
-            params: Parameters of ``n`` trials.
+            features: Shape ``(n, n_features)``.
             ranks: Shape ``(n,)``, 0 for the best; they are scaled to [0, 1].
 
         Returns:
             The model itself.
         """
-        x = self._features(params)
-        y = ranks / max(len(ranks) - 1, 1)
+        x, y = features, ranks / max(len(ranks) - 1, 1)
         self._mean = float(y.mean())
         gram = x.T @ x + self._penalty * np.eye(x.shape[1])
         self._effects = np.linalg.solve(gram, x.T @ (y - self._mean))
         return self
 
-    def predict(self, params: Sequence[Params]) -> np.ndarray:
+    def predict(self, features: np.ndarray) -> np.ndarray:
         """Return predicted scaled ranks of shape ``(n,)``, lower for better."""
-        predicted: np.ndarray = self._features(params) @ self._effects + self._mean
+        predicted: np.ndarray = features @ self._effects + self._mean
         return predicted
-
-    def _features(self, params: Sequence[Params]) -> np.ndarray:
-        return np.stack([self._domain.features(p) for p in params])

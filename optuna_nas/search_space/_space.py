@@ -192,7 +192,7 @@ class SearchSpace(abc.ABC):
                 others = [i for i in (index - 1, index + 1) if 0 <= i < n]
             for other in others:
                 changed = {**architecture, name: _choices.choice_at(distribution, other)}
-                found[self.complete(changed)] = None
+                found[self._filled(changed)] = None
         found.pop(architecture, None)
         return list(found)
 
@@ -210,6 +210,14 @@ class SearchSpace(abc.ABC):
                 active[name] = self._choice(name, params[name])
             else:
                 active[name] = default_choice(distribution)
+        return Architecture(self.name, active)
+
+    def _filled(self, params: Mapping[str, Choice]) -> Architecture:
+        """Do what :meth:`complete` does for values that are known to be choices."""
+        active: dict[str, Choice] = {}
+        for name, distribution in self.distributions.items():
+            if self.is_active(name, active):
+                active[name] = params[name] if name in params else default_choice(distribution)
         return Architecture(self.name, active)
 
     def canonical_key(self, architecture: Architecture) -> str:
