@@ -25,7 +25,7 @@ class Constraint:
         >>> few = Constraint("convolutions", upper=3, function=convolutions)
         >>> cell = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|"
         >>> few.violation(few.value_of(CellSpace().from_string(cell)))
-        -0.6666666666666667
+        -0.6666666666666666
 
     Args:
         metric: Name of the value, e.g. ``"params"`` or ``"latency_ms"``.

@@ -26,7 +26,7 @@ from optuna_nas.search_space import SearchSpace
 from optuna_nas.supernet import Prior
 
 
-_MODEL_WINDOW = 200
+_MODEL_WINDOW = 100
 """Number of latest trials that the model of the order is fitted to."""
 
 
