@@ -58,6 +58,30 @@ class RouletteSelection:
         return int(rng.choice(len(population), p=population.fitness_shares))
 
 
+class RankSelection:
+    """Each individual with a probability that falls linearly with its position.
+
+    The best is selected ``pressure`` times as often as the middle one, the worst ``2 - pressure``
+    times. Unlike roulette selection it is indifferent to the scale of losses.
+
+    Source: Baker, Adaptive selection methods for genetic algorithms, ICGA 1985.
+
+    Args:
+        pressure: Expected number of selections of the best, relative to the mean, in [1, 2].
+    """
+
+    def __init__(self, pressure: float = 2.0) -> None:
+        if not 1 <= pressure <= 2:
+            raise ValueError(f"Expected argument `pressure` to be in [1, 2] but got {pressure}.")
+        self.pressure = pressure
+
+    def __call__(self, population: Population, rng: np.random.Generator) -> int:
+        """Return the position of an individual."""
+        n = len(population)
+        relative = np.linspace(self.pressure, 2 - self.pressure, n) if n > 1 else np.ones(1)
+        return int(rng.choice(n, p=relative / relative.sum()))
+
+
 def uniform_crossover(
     first: Mapping[str, Any],
     second: Mapping[str, Any],
@@ -89,6 +113,29 @@ def one_point_crossover(
     n = len(names)
     point = int(rng.integers(1, n)) if n > 1 else n
     return _take(first, second, names, np.arange(n) < point)
+
+
+def two_point_crossover(
+    first: Mapping[str, Any],
+    second: Mapping[str, Any],
+    names: Sequence[str],
+    rng: np.random.Generator,
+) -> Params:
+    """Take the parameters between two random points from the second parent.
+
+    The others come from the first. A parameter that only one parent has comes from that one. The
+    parameters count as a ring, so that neither the first nor the last is special, and each parent
+    gives at least one.
+
+    Source: De Jong, An Analysis of the Behavior of a Class of Genetic Adaptive Systems, 1975,
+    section 4.6 (chromosomes as rings).
+    """
+    n = len(names)
+    if n < 2:
+        return _take(first, second, names, np.ones(n, dtype=bool))
+    start = int(rng.integers(n))
+    length = int(rng.integers(1, n))
+    return _take(first, second, names, (np.arange(n) - start) % n >= length)
 
 
 def _take(

@@ -70,20 +70,21 @@ def crowding_distance(losses: np.ndarray, ranks: np.ndarray) -> np.ndarray:
         Shape ``(n,)``, infinite for the extremes of each objective within a rank.
     """
     distance = np.zeros(len(losses))
-    for rank in np.unique(ranks):
-        members = np.flatnonzero(ranks == rank)
-        for column in losses[members].T:
-            # Positions instead of values where a value is infinite: differences stay defined.
-            if not np.isfinite(column).all():
-                column = np.unique(column, return_inverse=True)[1].astype(float)
-            order = np.argsort(column, kind="stable")
-            ordered = column[order]
-            width = ordered[-1] - ordered[0]
-            if width == 0:
-                continue
-            gaps = np.full(len(members), np.inf)
-            gaps[1:-1] = (ordered[2:] - ordered[:-2]) / width
-            distance[members[order]] += gaps
+    for column in losses.T:
+        # Positions instead of values where a value is infinite: differences stay defined.
+        if not np.isfinite(column).all():
+            column = np.unique(column, return_inverse=True)[1].astype(float)
+        order = np.lexsort((column, ranks))
+        values, groups = column[order], ranks[order]
+        is_first = np.append(True, groups[1:] != groups[:-1])
+        is_last = np.append(is_first[1:], True)
+        group = np.cumsum(is_first) - 1
+        width = (values[is_last] - values[is_first])[group]
+        gaps = np.full(len(values), np.inf)
+        inner = np.flatnonzero(~is_first & ~is_last & (width > 0))
+        gaps[inner] = (values[inner + 1] - values[inner - 1]) / width[inner]
+        gaps[width == 0] = 0
+        distance[order] += gaps
     return distance
 
 
@@ -104,6 +105,10 @@ def _fitness_shares(best_first: Sequence[Individual]) -> np.ndarray:
     return shares
 
 
+_MOST_SCALED = 4.0
+"""Bound of the scale of the mutation rate, and of its inverse."""
+
+
 class Generations:
     """The populations of a generational genetic algorithm, a function of the individuals alone.
 
@@ -121,6 +126,7 @@ class Generations:
         self._size = size
         self._elite = elite
         self._populations: list[Population] = []
+        self._scales: list[float] = []
         self._last_numbers: list[int] = []
 
     def current(self, individuals: Sequence[Individual]) -> Population | None:
@@ -133,16 +139,43 @@ class Generations:
         while self._last_numbers and not self._is_last(individuals):
             self._last_numbers.pop()
             self._populations.pop()
+            self._scales.pop()
         for generation in range(len(self._populations), n_full):
             end = (generation + 1) * self._size
-            members = list(individuals[end - self._size : end])
-            if self._populations:
-                members += self._populations[-1][: self._elite]
-            population = Population(Population(members)[: self._size])
-            self._populations.append(population)
+            self._append(individuals[end - self._size : end])
             self._last_numbers.append(individuals[end - 1].number)
         return self._populations[-1] if self._populations else None
+
+    @property
+    def mutation_scale(self) -> float:
+        """What an adaptive mutation rate is multiplied by, in [1/4, 4]; 1 at the start.
+
+        It follows the rule that one child in five should be a success (Rechenberg,
+        Evolutionsstrategie, 1973, in the smooth form of Igel, Hansen & Roth, Covariance matrix
+        adaptation for multi-objective optimization, Evolutionary Computation 2007, procedure 2):
+        more successes raise it, fewer lower it. As parents are not recorded, a child is a success
+        if it ranks above the middle of the population that it came from.
+        """
+        return self._scales[-1] if self._scales else 1.0
+
+    def _append(self, generation: Sequence[Individual]) -> None:
+        members, scale = list(generation), 1.0
+        if self._populations:
+            before = self._populations[-1]
+            share = _share_above_middle(generation, before)
+            scale = self._scales[-1] * 2 ** ((share - 0.2) / (1 - 0.2))
+            members += before[: self._elite]
+        self._populations.append(Population(Population(members)[: self._size]))
+        self._scales.append(min(max(scale, 1 / _MOST_SCALED), _MOST_SCALED))
 
     def _is_last(self, individuals: Sequence[Individual]) -> bool:
         end = len(self._last_numbers) * self._size
         return end <= len(individuals) and individuals[end - 1].number == self._last_numbers[-1]
+
+
+def _share_above_middle(generation: Sequence[Individual], before: Population) -> float:
+    middle = before[(len(before) - 1) // 2].number
+    children = {member.number for member in generation}
+    together = [member.number for member in Population([*before, *generation])]
+    above = together[: together.index(middle)]
+    return sum(number in children for number in above) / len(children)

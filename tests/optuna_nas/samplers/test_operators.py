@@ -2,6 +2,7 @@
 
 from collections import Counter
 import math
+from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -16,8 +17,10 @@ from optuna_nas.samplers import _values
 from optuna_nas.samplers._domain import Domain
 from optuna_nas.samplers._history import Individual
 from optuna_nas.samplers._operators import one_point_crossover
+from optuna_nas.samplers._operators import RankSelection
 from optuna_nas.samplers._operators import RouletteSelection
 from optuna_nas.samplers._operators import TournamentSelection
+from optuna_nas.samplers._operators import two_point_crossover
 from optuna_nas.samplers._operators import uniform_crossover
 from optuna_nas.samplers._population import crowding_distance
 from optuna_nas.samplers._population import Generations
@@ -98,6 +101,24 @@ def test_roulette_shares_in_special_cases(members: list[Individual], shares: lis
     np.testing.assert_allclose(Population(members).fitness_shares, shares)
 
 
+@pytest.mark.parametrize(
+    ("pressure", "shares"),
+    [(2.0, [1 / 2, 1 / 3, 1 / 6, 0]), (1.0, [1 / 4] * 4)],
+)
+def test_rank_selection_is_linear_in_the_position(pressure: float, shares: list[float]) -> None:
+    population = Population([individual(i, 10.0**i) for i in range(4)])
+    rng = np.random.default_rng(0)
+    select = RankSelection(pressure)
+    counts = Counter(select(population, rng) for _ in range(8000))
+    np.testing.assert_allclose([counts[k] / 8000 for k in range(4)], shares, atol=0.02)
+    assert select(Population([individual(0, 1.0)]), rng) == 0
+
+
+def test_rank_selection_refuses_other_pressures() -> None:
+    with pytest.raises(ValueError, match=r"`pressure` to be in \[1, 2\] but got 2.5"):
+        RankSelection(2.5)
+
+
 NAMES = ["a", "b", "c", "d", "e"]
 FIRST = dict.fromkeys(NAMES, 1)
 SECOND = dict.fromkeys(NAMES, 2)
@@ -109,6 +130,20 @@ def test_one_point_crossover_has_one_point() -> None:
     assert set(children) == {(1,) * k + (2,) * (5 - k) for k in range(1, 5)}
 
 
+def test_two_point_crossover_takes_one_stretch_of_the_ring() -> None:
+    rng = np.random.default_rng(0)
+    children = {
+        tuple(two_point_crossover(FIRST, SECOND, NAMES, rng).values()) for _ in range(1000)
+    }
+    expected = {
+        tuple(2 if (i - start) % 5 < length else 1 for i in range(5))
+        for start in range(5)
+        for length in range(1, 5)
+    }
+    assert children == expected
+    assert two_point_crossover({"a": 1}, {"a": 2}, ["a"], rng) == {"a": 1}
+
+
 def test_uniform_crossover_takes_half_from_each() -> None:
     rng = np.random.default_rng(0)
     children = np.array(
@@ -118,7 +153,9 @@ def test_uniform_crossover_takes_half_from_each() -> None:
     assert len(np.unique(children, axis=0)) == 2**5
 
 
-@pytest.mark.parametrize("crossover", [one_point_crossover, uniform_crossover])
+@pytest.mark.parametrize(
+    "crossover", [one_point_crossover, two_point_crossover, uniform_crossover]
+)
 def test_crossover_takes_what_only_one_parent_has(crossover) -> None:  # type: ignore[no-untyped-def]
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -165,6 +202,115 @@ def test_redraw_changes_the_value(name: str) -> None:
     rng = np.random.default_rng(0)
     value = _values.draw(name, distribution, rng)
     assert all(_values.redraw(name, distribution, value, rng) != value for _ in range(200))
+
+
+NUMBERS = [name for name in DISTRIBUTIONS if name != "categorical"]
+
+
+def number(name: str) -> FloatDistribution | IntDistribution:
+    distribution = DISTRIBUTIONS[name]
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return distribution
+
+
+def contains(distribution: BaseDistribution, value: Any) -> bool:
+    return distribution._contains(distribution.to_internal_repr(value))
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_from_unit_inverts_to_unit_and_stays_within_bounds(name: str) -> None:
+    distribution = number(name)
+    for unit in (0.0, 0.2, 0.5, 0.999, 1.0):
+        value = _values.from_unit(distribution, unit)
+        assert contains(distribution, value)
+        assert type(value) is (int if name.startswith("int") else float)
+        back = _values.to_unit(distribution, value)
+        assert 0 <= back <= 1
+        assert _values.from_unit(distribution, back) == pytest.approx(value)
+    assert _values.from_unit(distribution, 0) == pytest.approx(distribution.low)
+    assert _values.from_unit(distribution, 1) == pytest.approx(distribution.high)
+
+
+@pytest.mark.parametrize("distribution", [FloatDistribution(2, 2), IntDistribution(3, 3)])
+def test_a_single_value_stays(distribution: FloatDistribution | IntDistribution) -> None:
+    rng = np.random.default_rng(0)
+    assert _values.to_unit(distribution, distribution.low) == 0.5
+    assert _values.from_unit(distribution, 0.5) == distribution.low
+    assert _values.redraw("x", distribution, distribution.low, rng) == distribution.low
+    assert _values.polynomial_mutation(distribution, distribution.low, rng) == distribution.low
+    assert set(_values.nearby(distribution, distribution.low)) <= {distribution.low}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("at", [0.0, 0.3, 1.0])
+def test_polynomial_mutation_stays_within_bounds_and_near(name: str, at: float) -> None:
+    distribution = number(name)
+    rng = np.random.default_rng(0)
+    value = _values.from_unit(distribution, at)
+    unit = _values.to_unit(distribution, value)
+    moves = {}
+    for eta in (2.0, 20.0):
+        mutated = [
+            _values.polynomial_mutation(distribution, value, rng, eta=eta) for _ in range(500)
+        ]
+        assert all(contains(distribution, v) for v in mutated)
+        moves[eta] = np.mean([abs(_values.to_unit(distribution, v) - unit) for v in mutated])
+    assert moves[20.0] < moves[2.0]
+
+
+def test_polynomial_mutation_by_the_formula() -> None:
+    class Fixed:
+        def random(self) -> float:
+            return 0.3
+
+    # Deb & Agrawal: delta = (2u + (1 - 2u)(1 - delta_1)^(eta + 1))^(1 / (eta + 1)) - 1.
+    mutated = _values.polynomial_mutation(
+        FloatDistribution(0, 10),
+        4.0,
+        Fixed(),  # type: ignore[arg-type]
+        eta=1.0,
+    )
+    assert mutated == pytest.approx(4 + 10 * (math.sqrt(0.6 + 0.4 * 0.6**2) - 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("categorical", "b", ["a", "c"]),
+        ("int", 0, [-1, 1]),
+        ("int", -3, [-2]),
+        ("int-step", 10, [5]),
+        ("int-log", 8, [7]),
+        ("float-step", 0.25, [0, 0.5]),
+        ("float", 0.0, [-0.2, 0.2]),
+        ("float", 1.0, [0.8]),
+        ("float-log", 1e-2, [1e-2 / 10**0.3, 1e-2 * 10**0.3]),
+    ],
+)
+def test_values_nearby(name: str, value: Any, expected: list[Any]) -> None:
+    found = _values.nearby(DISTRIBUTIONS[name], value)
+    assert found == (expected if name == "categorical" else pytest.approx(expected))
+
+
+def test_mutation_by_steps() -> None:
+    distributions = {
+        "int": IntDistribution(0, 100),
+        "category": CategoricalDistribution(("a", "b", "c")),
+        "float": FloatDistribution(1e-4, 1e-1, log=True),
+    }
+    domain = Domain(distributions, None, None)
+    rng = np.random.default_rng(0)
+    params = {"int": 50, "category": "a", "float": 1e-2}
+    stepped = [domain.mutate(params, 1.0, rng, step=True) for _ in range(200)]
+    assert {p["int"] for p in stepped} == {49, 51}
+    assert {p["category"] for p in stepped} == {"b", "c"}
+    drawn = [domain.mutate(params, 1.0, rng) for _ in range(200)]
+    assert len({p["int"] for p in drawn}) > 50
+
+    def spread(found: list[dict[str, Any]]) -> float:
+        return float(np.std([math.log(p["float"]) for p in found]))
+
+    assert spread(stepped) < spread(drawn)
 
 
 def test_mutation_rate() -> None:
@@ -220,3 +366,30 @@ def test_generations_keep_the_elite_and_replay_after_a_late_arrival() -> None:
     assert replayed is not None
     assert straight is not None
     assert numbers(replayed) == numbers(straight) == [11, 7, 3, 8]
+
+
+def test_adaptive_mutation_follows_successes_within_bounds() -> None:
+    # Each child is better than all before, then each is worse.
+    better = [individual(i, float(-i)) for i in range(40)]
+    generations = Generations(4, 4)
+    scales = []
+    for n in range(4, 41, 4):
+        generations.current(better[:n])
+        scales.append(generations.mutation_scale)
+    assert scales[:3] == [1, 2, 4]
+    assert set(scales[2:]) == {4}
+    worse = better[:8] + [individual(i, float(i)) for i in range(8, 60)]
+    straight = Generations(4, 4)
+    straight.current(worse)
+    assert straight.mutation_scale == 1 / 4
+    # A late arrival is as good as one in time.
+    late = Generations(4, 4)
+    late.current(worse[:3] + worse[4:])
+    late.current(worse)
+    assert late.mutation_scale == straight.mutation_scale
+    # One success in five leaves it as it is.
+    fifth = [individual(i, float(i)) for i in range(5)]
+    fifth += [individual(5, -1.0), *(individual(i, 9.0) for i in range(6, 10))]
+    steady = Generations(5, 5)
+    steady.current(fifth)
+    assert steady.mutation_scale == pytest.approx(1)
