@@ -5,26 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
-from lightning_modules.datamodules import DataError
+from optuna_nas.benchmarks import is_benchmark_name
 from optuna_nas.cli._errors import CommandError
-from optuna_nas.cli._predict import predict
-from optuna_nas.cli._search import search
-from optuna_nas.cli._show import show
-from optuna_nas.cli._train import train
-
-
-_COMMANDS: dict[str, Callable[..., int]] = {
-    "search": search,
-    "train": train,
-    "show": show,
-    "predict": predict,
-}
 
 
 def run(command: str, options: dict[str, Any]) -> int:
-    """Run a command.
+    """Run a command; what it needs is imported now.
 
     Returns:
         The exit status.
@@ -35,8 +21,32 @@ def run(command: str, options: dict[str, Any]) -> int:
     threads = options.pop("threads", 1)
     if threads < 1:
         raise CommandError(f"Expected option --threads to be at least 1 but got {threads}.")
+    if command == "show":
+        from optuna_nas.cli._show import show
+
+        return show(**options)
+    if command == "search" and is_benchmark_name(options["data"]):
+        from optuna_nas.cli._benchmark import search_benchmark
+
+        return search_benchmark(**options)
+    return _run_with_torch(command, options, threads)
+
+
+def _run_with_torch(command: str, options: dict[str, Any], threads: int) -> int:
+    import torch
+
+    from lightning_modules.datamodules import DataError
+    from optuna_nas.cli._predict import predict
+    from optuna_nas.cli._search import search
+    from optuna_nas.cli._train import train
+
     torch.set_num_threads(threads)
+    commands: dict[str, Callable[..., int]] = {
+        "search": search,
+        "train": train,
+        "predict": predict,
+    }
     try:
-        return _COMMANDS[command](**options)
+        return commands[command](**options)
     except DataError as error:
         raise CommandError(str(error)) from error

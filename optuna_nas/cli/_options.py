@@ -44,7 +44,15 @@ def search_options(
     *,
     data: str = "digits",
     space: str = "cell",
-    sampler: Literal["genetic", "random", "tpe", "nsgaii"] = "genetic",
+    sampler: Literal[
+        "genetic",
+        "local-search",
+        "regularized-evolution",
+        "random-architecture",
+        "random",
+        "tpe",
+        "nsgaii",
+    ] = "genetic",
     n_trials: int = 20,
     timeout: float | None = None,
     epochs: int = 3,
@@ -58,9 +66,10 @@ def search_options(
     """Search architectures, train the best one, test it once and save it.
 
     Args:
-        data: digits, fashion-mnist, an .npz file with X and y, or a folder of class folders.
+        data: digits, fashion-mnist, an .npz file with X and y, or a folder of class folders; or
+            nasbench201:cifar10 (cifar100, imagenet16-120) to look results up in that table.
         space: cell, chain, or a space of your own as MODULE:NAME or FILE.py:NAME.
-        sampler: Strategy: our genetic algorithm, or Optuna's random, TPE or NSGA-II.
+        sampler: Strategy: ours, or Optuna's random, TPE or NSGA-II.
         n_trials: Trials that the study has at the end, those of earlier runs included.
         timeout: Stop after so many seconds.
         epochs: Epochs of each trial.

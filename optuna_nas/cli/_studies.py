@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import datetime
@@ -18,12 +19,21 @@ from optuna.study import StudyDirection
 
 from optuna_nas.cli._errors import CommandError
 from optuna_nas.samplers import GeneticSampler
+from optuna_nas.samplers import LocalSearchSampler
+from optuna_nas.samplers import RandomArchitectureSampler
+from optuna_nas.samplers import RegularizedEvolutionSampler
 from optuna_nas.search_space import SearchSpace
 
 
 SETTINGS = "search"
 """Study user attribute: the settings that a continued search must share."""
 
+_OURS: dict[str, Callable[..., optuna.samplers.BaseSampler]] = {
+    "genetic": GeneticSampler,
+    "local-search": LocalSearchSampler,
+    "regularized-evolution": RegularizedEvolutionSampler,
+    "random-architecture": RandomArchitectureSampler,
+}
 _MAXIMISED = ("val_accuracy", "throughput")
 
 
@@ -61,8 +71,8 @@ def new_name(prefix: str) -> str:
 
 def make_sampler(name: str, *, seed: int, space: SearchSpace) -> optuna.samplers.BaseSampler:
     """Return the sampler with the given name of the command line."""
-    if name == "genetic":
-        return GeneticSampler(seed=seed, space=space)
+    if name in _OURS:
+        return _OURS[name](seed=seed, space=space)
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     if name == "tpe":

@@ -62,11 +62,11 @@ def front_of(study: optuna.Study) -> list[FrozenTrial]:
 def print_front(
     console: Console, study: optuna.Study, front: Sequence[FrozenTrial], objectives: Sequence[str]
 ) -> None:
-    """Print the front as a table, with what was measured beside the objectives."""
+    """Print the front as a table, with accuracy and parameters also where they are no objectives."""
     others = [
         name
         for name in (front[0].user_attrs.get(METRICS, {}) if front else {})
-        if name not in objectives
+        if name not in objectives and name in ("val_accuracy", "params")
     ]
     heading = "Pareto front" if len(objectives) > 1 else "Best trials"
     table = Table(title=f"{heading} of {study.study_name} ({_counts(study)})")

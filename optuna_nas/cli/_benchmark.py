@@ -1,0 +1,63 @@
+"""``optuna-nas search --data nasbench201:...``: a search that looks its results up; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from optuna_nas.benchmarks import from_name
+from optuna_nas.cli import _runner
+from optuna_nas.cli import _studies
+from optuna_nas.cli._errors import CommandError
+from optuna_nas.cli._runner import SearchRun
+from optuna_nas.cli._tables import front_of
+from optuna_nas.cli._tables import print_front
+
+
+def search_benchmark(
+    *,
+    data: str,
+    space: str,
+    sampler: str,
+    objectives: Sequence[str],
+    n_trials: int,
+    timeout: float | None,
+    storage: str,
+    study_name: str | None,
+    tracking_uri: str,
+    seed: int,
+    **_: Any,
+) -> int:
+    """Search in a published table; options of the training have no meaning here."""
+    try:
+        benchmark = from_name(data)
+    except (ValueError, ImportError) as error:
+        raise CommandError(str(error)) from error
+    if space != benchmark.space.name:
+        raise CommandError(
+            f"Expected option --space to be {benchmark.space.name} for {data} but got {space!r}."
+        )
+    _runner.check_options(objectives, n_trials, 1, None, timeout, list(benchmark.metrics))
+    run = SearchRun.make(
+        benchmark.space,
+        benchmark,
+        objectives=objectives,
+        sampler=_studies.make_sampler(sampler, seed=seed, space=benchmark.space),
+        storage=storage,
+        study_name=study_name or _studies.new_name(data.replace(":", "-")),
+        tracking_uri=tracking_uri,
+        settings={"data": data, "space": space},
+        params={"data": data, "space": space, "sampler": sampler},
+        n_trials=n_trials,
+        timeout=timeout,
+    )
+    return run.complete(_show_front)
+
+
+def _show_front(run: SearchRun) -> int:
+    front = front_of(run.study)
+    print_front(Console(), run.study, front, run.objectives)
+    print(f"study: {run.study.study_name}")
+    return 0 if front else 1

@@ -1,0 +1,201 @@
+"""Running the trials of a search, whatever evaluates them; needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import optuna
+from optuna.study import MaxTrialsCallback
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+from tqdm import tqdm
+
+from optuna_nas import recovery
+from optuna_nas.cli import _studies
+from optuna_nas.cli._errors import CommandError
+from optuna_nas.cli._tables import describe_trial
+from optuna_nas.evaluation import Evaluator
+from optuna_nas.objective import ArchitectureObjective
+from optuna_nas.search_space import SearchSpace
+from optuna_nas.tracking import MLflowTracker
+
+
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+@dataclass(frozen=True)
+class SearchRun:
+    """A study with all that its trials need.
+
+    Args:
+        study: The study.
+        objective: What ``study.optimize`` calls.
+        objectives: Names of the objectives.
+        tracker: Follows the trials.
+        n_trials: Finished trials that the study has at the end.
+        timeout: Seconds after which no trial starts.
+        progress: Whether to show a progress bar.
+    """
+
+    study: optuna.Study
+    objective: Callable[[optuna.Trial], float | tuple[float, ...]]
+    objectives: Sequence[str]
+    tracker: MLflowTracker
+    n_trials: int
+    timeout: float | None
+    progress: bool
+
+    @classmethod
+    def make(
+        cls,
+        space: SearchSpace,
+        evaluate: Evaluator,
+        *,
+        objectives: Sequence[str],
+        sampler: optuna.samplers.BaseSampler,
+        storage: str,
+        study_name: str,
+        tracking_uri: str,
+        settings: Mapping[str, Any],
+        params: Mapping[str, Any],
+        n_trials: int,
+        timeout: float | None,
+    ) -> SearchRun:
+        """Open or create the study and connect it with evaluator and tracker.
+
+        Args:
+            space: The search space.
+            evaluate: Measures an architecture.
+            objectives: Names of the objectives.
+            sampler: The strategy.
+            storage: See :func:`~optuna_nas.cli._studies.open_storage`.
+            study_name: Name of the study.
+            tracking_uri: MLflow tracking URI.
+            settings: What a continued study must have been made with.
+            params: Settings to show in MLflow.
+            n_trials: Finished trials that the study has at the end.
+            timeout: Seconds after which no trial starts.
+
+        Raises:
+            CommandError: If the storage cannot be opened or the study has other settings.
+        """
+        prepare_process()
+        study = _studies.create_or_continue(
+            _studies.open_storage(storage), study_name, sampler, objectives, settings
+        )
+        tracker = MLflowTracker(
+            study_name,
+            tracking_uri=tracking_uri,
+            objectives=objectives,
+            space=space,
+            params=params,
+        )
+        objective = ArchitectureObjective(
+            space,
+            evaluate,
+            objectives=objectives,
+            observers=[recovery.WorkerMark(), tracker],
+        )
+        return cls(study, objective, objectives, tracker, n_trials, timeout, show_progress())
+
+    def run(self) -> None:
+        """Run trials until ``n_trials`` are finished, those of earlier runs included."""
+        for trial in recovery.fail_abandoned_trials(self.study):
+            print(f"trial {trial.number} was broken off by the end of its process; it is repeated")
+        self.tracker.start(self.study)
+        n_finished = len(self.study.get_trials(deepcopy=False, states=_FINISHED))
+        if n_finished >= self.n_trials:
+            print(f"The study {self.study.study_name!r} has {n_finished} finished trials.")
+            return
+        self.study.optimize(
+            self.objective,
+            n_trials=self.n_trials - n_finished,
+            timeout=self.timeout,
+            catch=(Exception,),
+            callbacks=[
+                self.tracker,
+                self._print_trial,
+                MaxTrialsCallback(self.n_trials, states=_FINISHED),
+            ],
+            show_progress_bar=self.progress,
+        )
+
+    def interrupted(self) -> None:
+        """Leave no trial and no tracking run of this process running."""
+        for trial in recovery.own_running_trials(self.study):
+            recovery.fail(self.study, trial, "interrupted by the user")
+        self.tracker.interrupt(self.study)
+
+    def complete(self, finish: Callable[[SearchRun], int]) -> int:
+        """Run the trials and then ``finish``; return its exit status, or 130 if interrupted."""
+        try:
+            self.run()
+            return finish(self)
+        except KeyboardInterrupt:
+            self.interrupted()
+            name = self.study.study_name
+            print(f"Interrupted. To go on: the same command with --study-name {name}")
+            return 130
+        finally:
+            self.tracker.close(self.study)
+
+    def _print_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        tqdm.write(describe_trial(trial, self.objectives))
+
+
+def check_options(
+    objectives: Sequence[str],
+    n_trials: int,
+    epochs: int,
+    final_epochs: int | None,
+    timeout: float | None,
+    known: Sequence[str],
+) -> None:
+    """Raise a CommandError if a number or the name of an objective is wrong.
+
+    Args:
+        objectives: Names of the objectives.
+        n_trials: Number of trials.
+        epochs: Epochs of a trial.
+        final_epochs: Epochs of the finished network.
+        timeout: Seconds.
+        known: Names that an objective can have.
+    """
+    unknown = [name for name in objectives if name not in known]
+    if unknown or len(set(objectives)) != len(objectives):
+        raise CommandError(
+            f"Expected option --objectives to be different names of {', '.join(known)} "
+            f"but got {' '.join(objectives)}."
+        )
+    for option, value in [("n-trials", n_trials), ("epochs", epochs)]:
+        if value < 1:
+            raise CommandError(f"Expected option --{option} to be at least 1 but got {value}.")
+    if final_epochs is not None and final_epochs < 1:
+        raise CommandError(
+            f"Expected option --final-epochs to be at least 1 but got {final_epochs}."
+        )
+    if timeout is not None and timeout <= 0:
+        raise CommandError(f"Expected option --timeout to be above 0 but got {timeout}.")
+
+
+def show_progress() -> bool:
+    """Tell whether a progress bar would be seen."""
+    return sys.stderr.isatty() and "CI" not in os.environ
+
+
+def prepare_process() -> None:
+    """Be quiet, and end cleanly when the process is asked to end."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
