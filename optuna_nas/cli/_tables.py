@@ -62,7 +62,7 @@ def front_of(study: optuna.Study) -> list[FrozenTrial]:
 def print_front(
     console: Console, study: optuna.Study, front: Sequence[FrozenTrial], objectives: Sequence[str]
 ) -> None:
-    """Print the front as a table, with accuracy and parameters also where they are no objectives."""
+    """Print the front as a table; accuracy and parameters also where they are no objectives."""
     others = [
         name
         for name in (front[0].user_attrs.get(METRICS, {}) if front else {})
