@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence
 import math
+from typing import Any
 from typing import Protocol
 
 import optuna
+from optuna.trial import FrozenTrial
 from optuna.trial import Trial
+from optuna.trial import TrialState
 
+from optuna_nas.constraints import Constraint
 from optuna_nas.evaluation import Evaluation
 from optuna_nas.evaluation import Evaluator
 from optuna_nas.search_space import Architecture
@@ -29,6 +33,11 @@ An epoch for which a metric was not reported is NaN.
 """
 FAIL_REASON = "fail_reason"
 """Trial user attribute: why the trial failed, in one line."""
+INFEASIBLE = "infeasible"
+"""Trial user attribute: the constraint for which a pruned trial was not evaluated, e.g.
+``"params<=100000 but got 120000"``."""
+DUPLICATE_OF = "duplicate_of"
+"""Trial user attribute: number of the earlier trial whose values the trial has."""
 
 
 class TrialObserver(Protocol):
@@ -50,15 +59,40 @@ class ArchitectureObjective:
     all metrics, the per-epoch curves and, if it failed, the reason. With a single objective, the
     objective is reported after each epoch, so that any Optuna pruner works.
 
+    Example:
+
+        >>> import optuna
+        >>> from optuna_nas import CellSpace
+        >>> from optuna_nas import Constraint
+        >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+        >>> def convolutions(architecture):
+        ...     return list(architecture.values()).count("nor_conv_3x3")
+        >>> def evaluate(architecture, *, report=None):
+        ...     return {"val_accuracy": convolutions(architecture) / 6}
+        >>> few = Constraint("convolutions", upper=2, function=convolutions)
+        >>> study = optuna.create_study(direction="maximize")
+        >>> study.optimize(ArchitectureObjective(CellSpace(), evaluate, constraints=[few]), 60)
+        >>> study.best_value <= 2 / 6
+        True
+
     Args:
         space: The search space to suggest from.
         evaluate: Measures an architecture, e.g.
             :class:`lightning_modules.TrainingEvaluator`; see :class:`~optuna_nas.Evaluator`.
         objectives: Names of the measured values to return, in the order of the study's directions.
         observers: Followers of the running trial.
+        constraints: Recorded on the trial by their text, e.g. ``"params<=100000"``, as Optuna's
+            constraint values (:meth:`Constraint.violation`). Those with a function are recorded
+            before the evaluation; where one is broken, there is none: the trial ends as PRUNED,
+            with the attribute :data:`INFEASIBLE`. The others bound metrics that ``evaluate``
+            returns.
+        reuse_duplicates: Whether an architecture that is a repetition by its canonical key is
+            answered from the study instead of evaluated: from the first completed trial with the
+            same parameters outside the space. Metrics, curves and constraints are copied, and the
+            attribute :data:`DUPLICATE_OF` tells its number. Nothing is reported to the pruner.
 
     Raises:
-        ValueError: If ``objectives`` is empty or repeats a name.
+        ValueError: If ``objectives`` is empty or repeats a name, or a constraint is given twice.
     """
 
     def __init__(
@@ -68,6 +102,8 @@ class ArchitectureObjective:
         *,
         objectives: Sequence[str] = ("val_accuracy",),
         observers: Sequence[TrialObserver] = (),
+        constraints: Sequence[Constraint] = (),
+        reuse_duplicates: bool = False,
     ) -> None:
         if (
             isinstance(objectives, str)
@@ -77,8 +113,15 @@ class ArchitectureObjective:
             raise ValueError(
                 f"Expected argument `objectives` to be different names but got {objectives!r}."
             )
+        names = [str(constraint) for constraint in constraints]
+        if len(set(names)) != len(names):
+            raise ValueError(
+                f"Expected argument `constraints` to be different constraints but got {names}."
+            )
         self.space = space
         self.objectives = tuple(objectives)
+        self.constraints = tuple(constraints)
+        self.reuse_duplicates = reuse_duplicates
         self._evaluate = evaluate
         self._observers = tuple(observers)
 
@@ -87,8 +130,9 @@ class ArchitectureObjective:
 
         Raises:
             ValueError: If the study has another number of directions, or ``evaluate`` does not
-                return one of the objectives.
-            optuna.TrialPruned: If the study's pruner says so.
+                return one of the objectives or of the constrained metrics.
+            optuna.TrialPruned: If the study's pruner says so, or the architecture breaks a
+                constraint that needs no evaluation.
         """
         try:
             return self._evaluate_trial(trial)
@@ -114,13 +158,82 @@ class ArchitectureObjective:
         architecture = self.space.suggest(trial)
         trial.set_user_attr(ARCHITECTURE, self.space.to_string(architecture))
         trial.set_user_attr(CANONICAL_KEY, self.space.canonical_key(architecture))
+        broken = self._check_without_training(trial, architecture)
         for observer in self._observers:
             observer.on_trial_start(trial, architecture)
-        values = self._values(self._measure(trial, architecture))
+        if broken:
+            raise optuna.TrialPruned(f"Not evaluated: {broken}.")
+        original = self._original(trial) if self.reuse_duplicates else None
+        metrics: Mapping[str, float]
+        if original is not None:
+            metrics = self._copy(original, trial)
+        else:
+            metrics = self._measure(trial, architecture).metrics
+        self._record_measured(trial, metrics)
+        values = self._values(metrics)
         if any(map(math.isnan, values)):  # Optuna lets the trial fail.
             measured = dict(zip(self.objectives, values, strict=True))
             trial.set_user_attr(FAIL_REASON, f"not a number: {measured}")
         return values if len(values) > 1 else values[0]
+
+    def _check_without_training(self, trial: Trial, architecture: Architecture) -> str:
+        """Record the cheap constraints; return the first that is broken, or an empty text."""
+        broken = ""
+        for constraint in self.constraints:
+            if constraint.is_cheap:
+                value = constraint.value_of(architecture)
+                violation = constraint.violation(value)
+                trial.set_constraint(str(constraint), violation)
+                if violation > 0 and not broken:
+                    broken = f"{constraint} but got {value:g}"
+                    trial.set_user_attr(INFEASIBLE, broken)
+        return broken
+
+    def _record_measured(self, trial: Trial, metrics: Mapping[str, float]) -> None:
+        for constraint in self.constraints:
+            if constraint.is_cheap:
+                continue
+            if constraint.metric not in metrics:
+                raise ValueError(
+                    f"Expected `evaluate` to return the metric `{constraint.metric}` of the "
+                    f"constraint {constraint} but got {sorted(metrics)}."
+                )
+            violation = constraint.violation(float(metrics[constraint.metric]))
+            trial.set_constraint(str(constraint), violation)
+
+    def _original(self, trial: Trial) -> FrozenTrial | None:
+        """Return the first completed trial that has measured what ``trial`` would measure."""
+        key = trial.user_attrs[CANONICAL_KEY]
+        wanted = {*self.objectives, *(c.metric for c in self.constraints if not c.is_cheap)}
+        others = self._outside_space(trial.params)
+        completed = trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        for candidate in completed:
+            attributes = candidate.user_attrs
+            if (
+                attributes.get(CANONICAL_KEY) == key
+                and DUPLICATE_OF not in attributes
+                and wanted <= set(attributes.get(METRICS, ()))
+                and self._outside_space(candidate.params) == others
+            ):
+                return candidate
+        return None
+
+    def _copy(self, original: FrozenTrial, trial: Trial) -> dict[str, float]:
+        """Copy what ``original`` measured to ``trial``; return its metrics."""
+        metrics: dict[str, float] = original.user_attrs[METRICS]
+        trial.set_user_attr(DUPLICATE_OF, original.number)
+        trial.set_user_attr(METRICS, metrics)
+        if CURVES in original.user_attrs:
+            trial.set_user_attr(CURVES, original.user_attrs[CURVES])
+        own = {str(constraint) for constraint in self.constraints}
+        for name, value in original.constraints.items():
+            if name not in own:
+                trial.set_constraint(name, value)
+        return metrics
+
+    def _outside_space(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        decisions = self.space.distributions
+        return {name: value for name, value in params.items() if name not in decisions}
 
     def _measure(self, trial: Trial, architecture: Architecture) -> Evaluation:
         single = len(self.objectives) == 1
@@ -155,14 +268,14 @@ class ArchitectureObjective:
             trial.set_constraint(name, value)
         return evaluation
 
-    def _values(self, evaluation: Evaluation) -> tuple[float, ...]:
-        missing = [name for name in self.objectives if name not in evaluation.metrics]
+    def _values(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
+        missing = [name for name in self.objectives if name not in metrics]
         if missing:
             raise ValueError(
                 f"Expected `evaluate` to return the objectives {list(self.objectives)} "
-                f"but got {sorted(evaluation.metrics)}."
+                f"but got {sorted(metrics)}."
             )
-        return tuple(float(evaluation.metrics[name]) for name in self.objectives)
+        return tuple(float(metrics[name]) for name in self.objectives)
 
 
 def _one_line(error: BaseException) -> str:

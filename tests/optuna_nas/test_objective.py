@@ -20,12 +20,15 @@ from optuna_nas import Architecture
 from optuna_nas import ArchitectureObjective
 from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
+from optuna_nas import Constraint
 from optuna_nas import Evaluation
 from optuna_nas.evaluation import Report
 from optuna_nas.objective import ARCHITECTURE
 from optuna_nas.objective import CANONICAL_KEY
 from optuna_nas.objective import CURVES
+from optuna_nas.objective import DUPLICATE_OF
 from optuna_nas.objective import FAIL_REASON
+from optuna_nas.objective import INFEASIBLE
 from optuna_nas.objective import METRICS
 
 
@@ -307,6 +310,172 @@ def test_a_constraint_that_is_not_a_number_fails_the_trial() -> None:
     trial = _failed(Evaluation({"acc": 0.5}, constraints={"latency": math.nan}))
     assert "NaN is not allowed" in trial.user_attrs[FAIL_REASON]
     assert trial.user_attrs[METRICS] == {"acc": 0.5}
+
+
+# Constraints.
+
+
+def _convolutions(architecture: Architecture) -> float:
+    return sum(str(choice).startswith("nor_conv") for choice in architecture.values())
+
+
+@pytest.mark.parametrize("n_objectives", [1, 2])
+def test_what_breaks_a_cheap_constraint_is_not_evaluated(n_objectives: int) -> None:
+    evaluator = FakeEvaluator({"acc": 0.5, "macs": 1.0})
+    events: list[tuple[Any, ...]] = []
+    objective = ArchitectureObjective(
+        SPACE,
+        evaluator,
+        objectives=("acc", "macs")[:n_objectives],
+        observers=[Recorder("only", events)],
+        constraints=[
+            Constraint("convolutions", upper=2, function=_convolutions),
+            Constraint("convolutions", lower=1, function=_convolutions),
+        ],
+    )
+    study = _study(n_objectives)
+    study.optimize(objective, n_trials=40)
+    for trial in study.trials:
+        n = _convolutions(SPACE.architecture(trial.params))
+        assert trial.constraints == {"convolutions<=2": (n - 2) / 2, "convolutions>=1": 1 - n}
+        if 1 <= n <= 2:
+            assert trial.state == TrialState.COMPLETE
+            assert INFEASIBLE not in trial.user_attrs
+        else:
+            assert trial.state == TrialState.PRUNED
+            bound = "convolutions<=2" if n > 2 else "convolutions>=1"
+            assert trial.user_attrs[INFEASIBLE] == f"{bound} but got {n:g}"
+            assert METRICS not in trial.user_attrs
+        assert FAIL_REASON not in trial.user_attrs
+    n_complete = sum(trial.state == TrialState.COMPLETE for trial in study.trials)
+    assert 0 < len(evaluator.seen) == n_complete < 40
+    assert len(events) == 40  # A tracker hears of every trial.
+
+
+def test_cheap_constraints_are_recorded_before_the_evaluation() -> None:
+    cheap = Constraint("convolutions", upper=6, function=_convolutions)
+    objective = ArchitectureObjective(
+        SPACE, FakeEvaluator(RuntimeError("broken")), constraints=[cheap]
+    )
+    study = _study()
+    study.optimize(objective, n_trials=1, catch=(RuntimeError,))
+    assert list(study.trials[0].constraints) == ["convolutions<=6"]
+
+
+def test_measured_constraints_are_recorded_from_the_metrics() -> None:
+    evaluator = FakeEvaluator({"acc": 0.8, "latency_ms": 12.0, "bad": math.nan})
+    objective = ArchitectureObjective(
+        SPACE,
+        evaluator,
+        objectives=("acc",),
+        constraints=[
+            Constraint("latency_ms", upper=10),
+            Constraint("acc", lower=0.5),
+            Constraint("bad", upper=1),
+        ],
+    )
+    study = _study()
+    study.optimize(objective, n_trials=1)
+    (trial,) = study.trials
+    assert trial.state == TrialState.COMPLETE
+    assert trial.constraints == pytest.approx(
+        {"latency_ms<=10": 0.2, "acc>=0.5": -0.6, "bad<=1": math.inf}
+    )
+
+
+def test_a_constrained_metric_that_is_not_measured_is_an_error() -> None:
+    objective = ArchitectureObjective(
+        SPACE,
+        FakeEvaluator({"acc": 0.8}),
+        objectives=("acc",),
+        constraints=[Constraint("latency_ms", upper=10)],
+    )
+    with pytest.raises(
+        ValueError, match="the metric `latency_ms` of the constraint latency_ms<=10 but got"
+    ):
+        _study().optimize(objective, n_trials=1)
+
+
+def test_equal_constraints_are_an_error() -> None:
+    twice = [Constraint("acc", upper=10), Constraint("acc", upper=10)]
+    with pytest.raises(ValueError, match="`constraints` to be different constraints but got"):
+        ArchitectureObjective(SPACE, FakeEvaluator({}), constraints=twice)
+
+
+# Duplicates.
+
+CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|"
+SAME_FUNCTION = "|none~0|+|nor_conv_3x3~0|none~1|+|none~0|none~1|skip_connect~2|"
+
+
+def _enqueue(study: optuna.Study, *cells: str) -> None:
+    for cell in cells:
+        study.enqueue_trial(dict(SPACE.from_string(cell)))
+
+
+def test_a_duplicate_is_answered_from_the_study() -> None:
+    evaluator = FakeEvaluator(Evaluation({"acc": 0.8, "macs": 3}, {"c": -1.0}), (0.5, 0.75))
+    objective = ArchitectureObjective(
+        SPACE,
+        evaluator,
+        objectives=("acc",),
+        constraints=[Constraint("macs", upper=2)],
+        reuse_duplicates=True,
+    )
+    study = _study()
+    _enqueue(study, CELL, SAME_FUNCTION, CELL)
+    study.optimize(objective, n_trials=3)
+    assert len(evaluator.seen) == 1
+    original, *duplicates = study.trials
+    assert DUPLICATE_OF not in original.user_attrs
+    for trial in duplicates:
+        assert trial.state == TrialState.COMPLETE
+        assert trial.user_attrs[DUPLICATE_OF] == 0
+        assert trial.values == original.values
+        assert trial.constraints == original.constraints == {"c": -1, "macs<=2": 0.5}
+        for name in (METRICS, CURVES, CANONICAL_KEY):
+            assert trial.user_attrs[name] == original.user_attrs[name]
+    assert study.trials[1].user_attrs[ARCHITECTURE] == SAME_FUNCTION
+
+
+def test_duplicates_are_evaluated_by_default() -> None:
+    evaluator = FakeEvaluator({"acc": 0.8})
+    study = _study()
+    _enqueue(study, CELL, SAME_FUNCTION)
+    study.optimize(ArchitectureObjective(SPACE, evaluator, objectives=("acc",)), n_trials=2)
+    assert len(evaluator.seen) == 2
+    assert DUPLICATE_OF not in study.trials[1].user_attrs
+
+
+def test_only_what_was_completed_with_the_same_parameters_is_reused() -> None:
+    evaluator = FakeEvaluator(RuntimeError("broken"))
+    inner = ArchitectureObjective(SPACE, evaluator, objectives=("acc",), reuse_duplicates=True)
+
+    def objective(trial: Trial) -> Any:
+        trial.suggest_float("learning_rate", 0, 1)
+        return inner(trial)
+
+    study = _study()
+    params = dict(SPACE.from_string(CELL))
+    for rate in (0.5, 0.5, 0.25, 0.5):
+        study.enqueue_trial({**params, "learning_rate": rate})
+    study.optimize(objective, n_trials=1, catch=(RuntimeError,))
+    evaluator.outcome = {"acc": 0.5}
+    study.optimize(objective, n_trials=3)
+    duplicates = [trial.user_attrs.get(DUPLICATE_OF) for trial in study.trials]
+    assert duplicates == [None, None, None, 1]
+    assert len(evaluator.seen) == 3
+
+
+def test_a_trial_without_one_of_the_objectives_is_no_original() -> None:
+    study = _study()
+    _enqueue(study, CELL, CELL)
+    evaluator = FakeEvaluator({"acc": 0.5})
+    study.optimize(ArchitectureObjective(SPACE, evaluator, objectives=("acc",)), n_trials=1)
+    evaluator.outcome = {"f1": 0.25}
+    objective = ArchitectureObjective(SPACE, evaluator, objectives=("f1",), reuse_duplicates=True)
+    study.optimize(objective, n_trials=1)
+    assert study.trials[1].values == [0.25]
 
 
 # Observers.
