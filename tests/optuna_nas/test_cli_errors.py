@@ -1,0 +1,89 @@
+"""Wrong input to the command line: status 2, one sentence, no traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import re
+
+import numpy as np
+import pytest
+
+from optuna_nas.cli import main
+
+
+WRONG = [
+    (["search", "--data", "nowhere"], "`data` to be .* but got 'nowhere'"),
+    (["search", "--objectives", "accuracy"], "--objectives to be .* but got accuracy"),
+    (["search", "--objectives", "macs", "macs"], "--objectives .* but got macs macs"),
+    (["search", "--n-trials", "0"], "--n-trials to be at least 1 but got 0"),
+    (["search", "--n-trials", "many"], '"n_trials".* Got value: many'),
+    (["search", "--epochs", "0"], "--epochs to be at least 1 but got 0"),
+    (["search", "--final-epochs", "0"], "--final-epochs to be at least 1 but got 0"),
+    (["search", "--timeout", "-1"], "--timeout to be above 0 but got -1"),
+    (["search", "--threads", "0"], "--threads to be at least 1 but got 0"),
+    (["search", "--devices", "999"], "--devices to be 1 to"),
+    (["search", "--seed", "-1"], "`seed` to be at least 0 but got -1"),
+    (["search", "--sampler", "best"], '"sampler".* Got value: best'),
+    (["search", "--precision", "12"], '"precision".* Got value: 12'),
+    (["search", "--accelerator", "abacus"], "`accelerator` to be .* but got 'abacus'"),
+    (["search", "--storage", "foo://bar"], "--storage to be .* 'foo://bar' cannot be opened"),
+    (["search", "--storage", "sqlite:////no/such/x.db"], "cannot be opened"),
+    (["search", "--space", "nope"], "--space to be .* but got 'nope'"),
+    (["search", "--space", "nope.py:space"], "there is no file nope.py"),
+    (["search", "--space", "os:path"], "to name a search space but got"),
+    (["search", "--network.channels", "0"], "`channels` to be at least 1 but got 0"),
+    (["search", "--network.colour", "3"], "unexpected keyword argument 'colour'"),
+    (["search", "--space", "chain", "--network.channels", "3"], "no option --network"),
+    (["search", "--data", "nasbench201:mnist"], "`dataset` to be .* but got 'mnist'"),
+    (["search", "--data", "nasbench201:cifar10", "--space", "chain"], "--space to be cell"),
+    (["search", "--data", "nasbench201:cifar10", "--objectives", "macs"], "but got macs"),
+    (["search", "--config", "nowhere.yaml"], "nowhere.yaml"),
+    (["search", "--colour", "red"], "unrecognized arguments: --colour"),
+    (["train", "C-C-X"], "but got 'X' in 'C-C-X'"),
+    (["train", "C999k3-S"], r"to be one of \[8, 16, 32, 64\] but got 999"),
+    (["train", "O-C"], "fully connected layers .* last"),
+    (["train", "|none~0|+|none~0|"], "to describe 3 nodes"),
+    (["train", "C-S", "--epochs", "0"], "--epochs to be at least 1 but got 0"),
+    (["train"], "architecture"),
+    (["show", "--study-name", "nobody"], r"--study-name to be one of \[\] but got 'nobody'"),
+    (["predict", "nothing.ckpt", "x.png"], "nothing.ckpt to be a checkpoint"),
+    (["predict", "text.ckpt", "x.png"], "text.ckpt to be"),
+    (["fly"], "fly"),
+    ([], "subcommand"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), WRONG, ids=[" ".join(w[0]) for w in WRONG])
+def test_wrong_input(
+    arguments: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text.ckpt").write_text("no checkpoint")
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    assert line.startswith("optuna-nas: error: ")
+
+    assert re.search(sentence, line), line
+    assert not Path("runs").exists()
+
+
+def test_wrong_data_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("data.npz", images=np.zeros((3, 8, 8)))
+    assert main(["search", "--data", "data.npz"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "data.npz" in line
+    assert "images" in line
+
+
+def test_help_needs_no_torch(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", "--help"]) == 0
+    assert "--n-trials" in capsys.readouterr().out
