@@ -38,6 +38,7 @@ from optuna_nas.tracking._table import summary
 from optuna_nas.tracking._table import trials_table
 
 
+_MARK_SECONDS = 10
 _FIGURE_SHARE = 20  # Figures are drawn again after this many times the time they took.
 
 
@@ -80,6 +81,7 @@ class StudySession:
             report=report,
         )
         self._next_figures = time.monotonic() + 10
+        self._next_mark = time.monotonic() + _MARK_SECONDS
         self._bring_up_to_date(everything=False)
 
     def _bring_up_to_date(self, *, everything: bool) -> None:
@@ -108,13 +110,18 @@ class StudySession:
         self._runs.finish(trial, on_front=trial.number in front)
         self._runs.mark_front(front)
         self._connection.log(self._parent_id, points=self._progress(trials, trial))
-        # Another process may have closed the study before this one.
-        self._connection.client.update_run(self._parent_id, status="RUNNING")
+        self._keep_running()
         if time.monotonic() >= self._next_figures:
             started = time.monotonic()
             self._log_figures(trials)
             now = time.monotonic()
             self._next_figures = now + _FIGURE_SHARE * (now - started)
+
+    def _keep_running(self) -> None:
+        """Say now and then that the study goes on: another process may have closed it."""
+        if time.monotonic() >= self._next_mark:
+            self._connection.client.update_run(self._parent_id, status="RUNNING")
+            self._next_mark = time.monotonic() + _MARK_SECONDS
 
     def log_final(self, number: int, metrics: Mapping[str, float], path: Path | None) -> None:
         """Log the finished model on the study's run, its metrics also on the trial's."""

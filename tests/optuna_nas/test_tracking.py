@@ -188,7 +188,7 @@ def test_only_changed_runs_are_touched(uri: str, monkeypatch: pytest.MonkeyPatch
         calls.clear()
 
     study.optimize(lambda trial: float(trial.number), n_trials=12, callbacks=[tracker, count])
-    assert per_trial[-1] == ["create_run", "log_batch", "log_batch", "search_runs", "update_run"]
+    assert per_trial[-1] == ["create_run", "log_batch", "log_batch", "search_runs"]
     assert per_trial[-1] == per_trial[3]
 
 

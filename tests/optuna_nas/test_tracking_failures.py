@@ -67,7 +67,6 @@ def break_client(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -
         "log_artifacts",
         "set_terminated",
         "search_runs",
-        "update_run",
     ],
 )
 def test_client_that_raises(uri: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:

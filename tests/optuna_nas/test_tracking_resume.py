@@ -156,6 +156,24 @@ def test_lost_parent_is_made_anew(uri: str, loss: str) -> None:
     assert read.parent.info.status == "FINISHED"
 
 
+def test_study_goes_on_after_another_process_closed_it(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("optuna_nas.tracking._session._MARK_SECONDS", 0)
+    study = optuna.create_study(study_name="two workers")
+    first, second = MLflowTracker(tracking_uri=uri), MLflowTracker(tracking_uri=uri)
+    search(study, first, 1)
+    search(study, second, 1)
+    first.close()
+    assert Read(uri, study).parent.info.status == "FINISHED"
+    search(study, second, 1)
+    assert Read(uri, study).parent.info.status == "RUNNING"
+    second.close()
+    read = Read(uri, study)
+    assert read.parent.info.status == "FINISHED"
+    assert sorted(read.children) == [0, 1, 2]
+
+
 def test_stored_uri_has_no_password(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = "http://host:5000/a@b"
     study = optuna.create_study(study_name="secret")
