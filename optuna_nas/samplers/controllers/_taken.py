@@ -1,0 +1,108 @@
+"""Which sequences of choices were tried, for studies without a search space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import numpy as np
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+
+from optuna_nas.samplers.controllers._decisions import Decision
+from optuna_nas.samplers.controllers._policy import Walked
+
+
+_Step = tuple[str, float]
+
+
+class _Node:
+    """What comes after one sequence of choices."""
+
+    def __init__(self) -> None:
+        self.children: dict[_Step, _Node] = {}
+        self.exhausted: set[_Step] = set()
+        self.ends = False  # Whether a trial had no decision after this sequence.
+
+
+class TakenTree:
+    """The choices of the trials as a tree, in the order in which the objective asked for them.
+
+    It assumes that the same choices lead to the same next question. A choice is exhausted if
+    everything that can follow it was tried. Completed, pruned and running trials count, failed
+    ones do not. Continuous decisions are never exhausted.
+
+    Args:
+        walked: Returns the decisions of a trial in order.
+    """
+
+    def __init__(self, walked: Callable[[FrozenTrial], Walked]) -> None:
+        self._walked = walked
+        self._root = _Node()
+        self._n_read = 0
+        self._pending: list[int] = []
+        self._running: list[tuple[_Step, ...]] = []
+
+    def update(self, trials: Sequence[FrozenTrial], *, current: int) -> None:
+        """Read what is new.
+
+        Args:
+            trials: All trials of the study, sorted by number.
+            current: Number of the trial that is being sampled.
+        """
+        positions = [*self._pending, *range(self._n_read, len(trials))]
+        self._n_read, self._pending, self._running = len(trials), [], []
+        for position in positions:
+            trial = trials[position]
+            if trial.state == TrialState.FAIL:
+                continue
+            if not trial.state.is_finished():
+                self._pending.append(position)
+                if trial.number != current and trial.params:
+                    self._running.append(_steps(self._walked(trial)))
+            elif trial.params:
+                self._insert(self._walked(trial))
+
+    def _insert(self, walked: Walked) -> None:
+        path = [(self._root, 0)]
+        for decision, position in walked:
+            node = path[-1][0].children.setdefault((decision.key, position), _Node())
+            path.append((node, decision.n_choices))
+        path[-1][0].ends = True
+        for (parent, _), (node, n_choices), step in zip(
+            path[-2::-1], path[:0:-1], reversed(_steps(walked)), strict=True
+        ):
+            if not node.ends or not n_choices:
+                return
+            parent.exhausted.add(step)
+            parent.ends = parent.ends or len(parent.exhausted) == n_choices
+
+    def allowed(self, prefix: Walked, decision: Decision) -> np.ndarray | None:
+        """Return which choices lead to something new.
+
+        Args:
+            prefix: The choices so far.
+            decision: The next decision.
+
+        Returns:
+            Booleans of shape ``(n_choices,)``; :obj:`None` if there is no restriction, also where
+            everything was tried.
+        """
+        before = _steps(prefix)
+        node: _Node | None = self._root
+        for step in before:
+            node = node.children.get(step) if node is not None else None
+        taken = set(node.exhausted) if node is not None else set()
+        # A running trial may be about to ask for more, unless trials are known to end here.
+        last = node is not None and any(child.ends for child in node.children.values())
+        if last:
+            n = len(before)
+            taken |= {s[n] for s in self._running if len(s) == n + 1 and s[:n] == before}
+        allowed = np.array(
+            [(decision.key, float(i)) not in taken for i in range(decision.n_choices)]
+        )
+        return allowed if taken and allowed.any() else None
+
+
+def _steps(walked: Walked) -> tuple[_Step, ...]:
+    return tuple((decision.key, position) for decision, position in walked)
