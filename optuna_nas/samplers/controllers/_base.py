@@ -119,10 +119,11 @@ class ControllerSampler(ArchitectureSampler):
         self._states: weakref.WeakKeyDictionary[History, State] = weakref.WeakKeyDictionary()
         self._walks: OrderedDict[tuple[str, int], OpenWalk] = OrderedDict()
         self._made: list[tuple[Params, dict[str, float]]] = []
+        self._proposer = State()
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        for name in ("_replays", "_trees", "_states", "_walks", "_made"):
+        for name in ("_replays", "_trees", "_states", "_walks", "_made", "_proposer"):
             del state[name]
         return state
 
@@ -188,8 +189,8 @@ class ControllerSampler(ArchitectureSampler):
     def propose(self, history: History, domain: Domain, rng: np.random.Generator) -> Params:
         """Let the controller make some architectures; the first acceptable one is proposed."""
         n = self._n_candidates
-        steps = self._agent.walk(self._states[history], n)
-        self._made = walk_through(steps, n, domain, rng)
+        self._proposer = self._states[history]
+        self._made = walk_through(self._agent.walk(self._proposer, n), n, domain, rng)
         for params, _ in self._made:
             if not history.is_taken(params) and not self._feasibility.violation(params):
                 return params
@@ -210,9 +211,9 @@ class ControllerSampler(ArchitectureSampler):
         for made, log_probs in self._made:
             if made == params:
                 return log_probs
-        history = self._read(study, trial)  # Something was changed after the controller.
-        walk = OpenWalk(self._agent.walk(self._states[history], 1))
-        distributions = self._domain(history).distributions
+        # Something was changed after the controller.
+        walk = OpenWalk(self._agent.walk(self._proposer, 1))
+        distributions = self._domain(self._read(study, trial)).distributions
         known = {name: value for name, value in params.items() if name in distributions}
         walk.follow(known, distributions, self._rng(trial))
         return walk.log_probs

@@ -122,10 +122,9 @@ def test_squashed_gaussian_is_a_density_on_the_unit_interval() -> None:
         mean = (log_density.exp() * number).mean().item()
         assert drawn.mean() == pytest.approx(mean, abs=0.01)
         assert entropy[0].isfinite()
-    assert log_density.exp().min() > 0.7 or number[log_density.exp().argmin()] in (
-        number[0],
-        number[-1],
-    )
+    flat = log_density.exp()[n // 10 : -n // 10]  # Of the last outputs above.
+    assert flat.min() > 0.7
+    assert flat.max() < 1.3
 
 
 def test_choices_are_drawn_with_their_probabilities() -> None:
