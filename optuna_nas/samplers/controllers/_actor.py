@@ -121,7 +121,7 @@ def transitions_of(state: State, batch: Batch, rewards: Tensor) -> Transitions:
         rewards: Shape ``(n,)``; every step of a trial gets its reward.
     """
     n_choices = np.array([max(decision.n_choices, 1) for decision in state.decisions])
-    shares = (batch.choice + 0.5) / torch.from_numpy(n_choices)[batch.decision]
+    shares = (batch.choice.to(DTYPE) + 0.5) / torch.from_numpy(n_choices)[batch.decision]
     actions = torch.where(batch.continuous.bool(), batch.number, shares)
     here = one_hot(batch.decision, len(n_choices)).to(DTYPE) * batch.mask[..., None]
     made = here.cumsum(0) - here

@@ -75,9 +75,9 @@ class DDPGAgent(Agent):
         return State((), {**weights, **prefixed(weights, _TARGET)})
 
     def restarted(self, state: State) -> State:
-        """Return the weights without moments, baseline and progress of the noise."""
+        """Return the weights without moments and baseline; the noise does not start anew."""
         weights = {k: v for k, v in state.tensors.items() if not k.startswith(_MOMENTS)}
-        return State(state.decisions, weights)
+        return State(state.decisions, weights, None, state.n_updates)
 
     def walk(self, state: State, n: int) -> ActorWalk:
         """Start to walk through ``n`` architectures, each with somewhat more noise."""
