@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import datetime
+import time
 from typing import Any
 import warnings
 
@@ -16,6 +17,8 @@ from optuna.storages import RDBStorage
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import OperationalError
 
 from optuna_nas.cli._errors import CommandError
 from optuna_nas.samplers import GeneticSampler
@@ -34,6 +37,8 @@ _OURS: dict[str, Callable[..., optuna.samplers.BaseSampler]] = {
     "regularized-evolution": RegularizedEvolutionSampler,
     "random-architecture": RandomArchitectureSampler,
 }
+_PATIENT = {"connect_args": {"timeout": 60}}
+_WAITS = (0.2, 0.5, 1, 2)
 _MAXIMISED = ("val_accuracy", "throughput")
 
 
@@ -47,7 +52,7 @@ def open_storage(url: str) -> BaseStorage:
         if url.endswith(".log"):
             return JournalStorage(JournalFileBackend(url))
         if url.startswith("sqlite"):  # Of one host, where a dead process is seen at once.
-            return RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+            return _open_sqlite(url)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return RDBStorage(
@@ -62,6 +67,18 @@ def open_storage(url: str) -> BaseStorage:
             "Expected option --storage to be a database URL such as sqlite:///optuna.db or a "
             f"path ending in .log but {url!r} cannot be opened: {reason}."
         ) from error
+
+
+def _open_sqlite(url: str) -> BaseStorage:
+    """Open an sqlite file, also while another process makes the same tables in it."""
+    for seconds in _WAITS:
+        try:
+            return RDBStorage(url, engine_kwargs=_PATIENT)
+        except (IntegrityError, OperationalError) as error:
+            if isinstance(error, OperationalError) and "already exists" not in str(error):
+                raise
+            time.sleep(seconds)
+    return RDBStorage(url, engine_kwargs=_PATIENT)
 
 
 def new_name(prefix: str) -> str:

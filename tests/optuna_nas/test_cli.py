@@ -1,0 +1,300 @@
+"""The command line as a person uses it: search, resume, train, show, predict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import json
+import os
+from pathlib import Path
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+from mlflow import MlflowClient
+import numpy as np
+import optuna
+from optuna.storages import RDBStorage
+from PIL import Image
+import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import OperationalError
+
+from lightning_modules import load_checkpoint
+from optuna_nas.cli import _studies
+from optuna_nas.cli import main
+
+
+SMALL = ["--epochs", "1", "--network.channels", "2", "--network.stages", "1"]
+FAST = ["search", "--data", "digits", *SMALL, "--final-epochs", "1"]
+
+
+@pytest.fixture(scope="session")
+def tracking(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One MLflow database for all tests: making one takes seconds."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+
+
+@pytest.fixture
+def run(
+    tracking: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., str]:
+    """Run a command in an empty folder and return what it prints."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run_command(*arguments: str, status: int = 0) -> str:
+        tracked = ["--tracking-uri", tracking] if arguments[0] == "search" else []
+        found = main([*arguments, *tracked])
+        out, err = capsys.readouterr()
+        assert found == status, err
+        return out
+
+    return run_command
+
+
+def load(name: str, storage: str = "sqlite:///optuna.db") -> optuna.Study:
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+def runs_of(tracking: str, name: str) -> dict[str, str]:
+    client = MlflowClient(tracking)
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    return {str(run.info.run_name): str(run.info.status) for run in runs}
+
+
+def test_search_with_three_objectives(run: Callable[..., str], tracking: str) -> None:
+    objectives = ["val_accuracy", "latency_ms", "params"]
+    out = run(*FAST, "--n-trials", "3", "--study-name", "three", "--objectives", *objectives)
+    assert "Pareto front of three (3 complete)" in out
+    assert re.search(r"test accuracy: \d+\.\d\d%\nnetwork: runs/three/best.ckpt", out)
+    study = load("three")
+    assert study.metric_names == objectives
+    assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
+    model = load_checkpoint("runs/three/best.ckpt")
+    assert json.loads(Path("runs/three/best.json").read_text())["params"] == dict(
+        model.architecture
+    )
+    assert Path("runs/three/best.ckpt.sha256").is_file()
+    best = max(study.best_trials, key=lambda trial: trial.values[0])
+    assert {k: best.params[k] for k in model.architecture} == dict(model.architecture)
+    statuses = runs_of(tracking, "three")
+    assert set(statuses.values()) == {"FINISHED"}
+    assert {"three", "trial-0000", "trial-0001", "trial-0002"} <= set(statuses)
+    client = MlflowClient(tracking)
+    experiment = client.get_experiment_by_name("three")
+    assert experiment is not None
+    parents = client.search_runs([experiment.experiment_id], "attributes.run_name = 'three'")
+    assert parents[0].data.metrics["test_accuracy"] == pytest.approx(model.test_accuracy)
+
+
+@pytest.mark.parametrize(
+    "sampler", ["local-search", "regularized-evolution", "random-architecture", "random", "tpe"]
+)
+def test_every_sampler(run: Callable[..., str], sampler: str) -> None:
+    name = f"table-{sampler}"
+    arguments = ["search", "--data", "nasbench201:cifar10", "--sampler", sampler]
+    run(
+        *arguments,
+        "--objectives",
+        "val_accuracy",
+        "params",
+        "--n-trials",
+        "4",
+        "--study-name",
+        name,
+    )
+    assert [t.state.name for t in load(name).trials] == ["COMPLETE"] * 4
+    assert "Pareto front" in run("show", "--study-name", name)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.slow
+def test_resume_counts_all_finished_trials(run: Callable[..., str]) -> None:
+    search = [*FAST, "--study-name", "again", "--sampler", "nsgaii"]
+    run(*search, "--n-trials", "2")
+    first = load("again").trials
+    written = Path("runs/again/best.ckpt").stat().st_mtime_ns
+    out = run(*search, "--n-trials", "2")
+    assert "has 2 finished trials" in out
+    assert "Training" not in out
+    assert Path("runs/again/best.ckpt").stat().st_mtime_ns == written
+    run(*search, "--n-trials", "4")
+    trials = load("again").trials
+    assert len(trials) == 4
+    assert [t.datetime_start for t in trials[:2]] == [t.datetime_start for t in first]
+    run(*search, "--n-trials", "5", "--objectives", "params", status=2)
+    run(*search, "--n-trials", "5", "--space", "chain", status=2)
+    assert len(load("again").trials) == 4
+
+
+@pytest.mark.slow
+def test_own_space_and_data(run: Callable[..., str]) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["dark", "light"], 60)
+    images = rng.uniform(0, 0.4, size=(120, 6, 6)) + (labels == "light")[:, None, None] * 0.6
+    np.savez("data.npz", X=images, y=labels)
+    Path("mine.py").write_text(
+        "from optuna.distributions import IntDistribution\n"
+        "from torch import nn\n"
+        "from optuna_nas import CustomSpace\n"
+        "def build(a):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(36, a['width']), nn.ReLU(),\n"
+        "                         nn.Linear(a['width'], 2))\n"
+        "space = CustomSpace({'width': IntDistribution(2, 9)}, build=build)\n"
+    )
+    own = ["--space", "mine.py:space"]
+    run(
+        "search",
+        "--data",
+        "data.npz",
+        *own,
+        "--n-trials",
+        "3",
+        "--epochs",
+        "2",
+        "--study-name",
+        "own",
+        "--storage",
+        "journal.log",
+        "--pick",
+        "knee",
+        "--objectives",
+        "val_accuracy",
+        "params",
+    )
+    np.save("new.npy", np.full((2, 6, 6), 0.8))
+    out = run("predict", "runs/own/best.ckpt", "new.npy", *own)
+    assert out.count("light") == 2
+    run("predict", "runs/own/best.ckpt", "new.npy", status=2)  # Does not know the space.
+    run("train", "width=5", "--data", "data.npz", *own, "--epochs", "1")
+    assert "own" in run("show", "--storage", "journal.log")
+
+
+@pytest.mark.slow
+def test_train_and_predict_an_image(run: Callable[..., str]) -> None:
+    Path("options.yaml").write_text("data: digits\nepochs: 4\noutput: out\n")
+    out = run("train", "C-S-O", "--config", "options.yaml")
+    assert "architecture: C16k3-Smax2-O64" in out
+    model = load_checkpoint("out/best.ckpt")
+    assert model.test_accuracy > 0.7
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    pixels = (digits.images[0] / 16 * 255).astype(np.uint8)
+    Image.fromarray(pixels).resize((32, 32)).save("zero.png")
+    assert re.search(r"zero.png *│ 0 ", run("predict", "out/best.ckpt", "zero.png"))
+    Path("zero.png").write_bytes(b"no image")
+    run("predict", "out/best.ckpt", "zero.png", status=2)
+
+
+def start(name: str, tracking: str, folder: Path, n_trials: int) -> subprocess.Popen[str]:
+    command = "import sys; from optuna_nas.cli import main; sys.exit(main())"
+    options = ["--n-trials", str(n_trials), "--study-name", name, "--tracking-uri", tracking]
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", command, *FAST, *options, "--epochs", "3"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def stop_in_trial(process: subprocess.Popen[str], number: int, with_signal: int) -> str:
+    """Send a signal while trial ``number`` runs and return the rest of the output."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(f"trial {number - 1}:"):
+            break
+    time.sleep(0.15)
+    process.send_signal(with_signal)
+    rest = process.stdout.read()
+    process.wait()
+    return rest
+
+
+@pytest.mark.slow
+def test_killed_search_goes_on(tracking: str, tmp_path: Path) -> None:
+    process = start("killed", tracking, tmp_path, 8)
+    stop_in_trial(process, 5, signal.SIGKILL)
+    storage = f"sqlite:///{tmp_path}/optuna.db"
+    before = load("killed", storage).trials
+    assert before[-1].state.name == "RUNNING"
+    process = start("killed", tracking, tmp_path, 8)
+    out, _ = process.communicate()
+    assert process.returncode == 0, out
+    trials = load("killed", storage).trials
+    assert len(trials) == 8
+    assert all(trial.state.is_finished() for trial in trials)
+    finished = [trial for trial in before if trial.state.is_finished()]
+    assert trials[: len(finished)] == finished
+    killed, repeated = trials[len(finished)], trials[len(finished) + 1]
+    assert killed.state.name == "FAIL"
+    assert killed.user_attrs["fail_reason"] == "the process that ran the trial was killed"
+    assert repeated.params == killed.params
+    statuses = runs_of(tracking, "killed")
+    assert "RUNNING" not in statuses.values()
+    assert statuses[f"trial-{killed.number:04}"] == "FAILED"
+    assert statuses["killed"] == "FINISHED"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_search_ends_cleanly(
+    tracking: str, tmp_path: Path, with_signal: signal.Signals
+) -> None:
+    name = with_signal.name
+    process = start(name, tracking, tmp_path, 50)
+    out = stop_in_trial(process, 2, with_signal)
+    assert process.returncode == 130, out
+    assert f"--study-name {name}" in out
+    assert "Traceback" not in out
+    trials = load(name, f"sqlite:///{tmp_path}/optuna.db").trials
+    assert [t.state.name for t in trials] == ["COMPLETE"] * (len(trials) - 1) + ["FAIL"]
+    assert trials[-1].user_attrs["fail_reason"] == "interrupted by the user"
+    statuses = runs_of(tracking, name)
+    assert statuses[f"trial-{trials[-1].number:04}"] == "KILLED"
+    assert "RUNNING" not in statuses.values()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError("CREATE", None, Exception("table studies already exists")),
+        IntegrityError("INSERT", None, Exception("UNIQUE constraint failed")),
+    ],
+)
+def test_storage_that_another_process_makes_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    errors = [error, error]
+
+    def make(*arguments: Any, **options: Any) -> RDBStorage:
+        if errors:
+            raise errors.pop()
+        return RDBStorage(*arguments, **options)
+
+    monkeypatch.setattr(_studies, "RDBStorage", make)
+    assert _studies.open_storage(f"sqlite:///{tmp_path}/x.db").get_all_studies() == []
+    assert not errors
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_study(tracking: str, tmp_path: Path) -> None:
+    processes = [start("both", tracking, tmp_path, 6) for _ in range(2)]
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    trials = load("both", f"sqlite:///{tmp_path}/optuna.db").trials
+    assert len(trials) in (6, 7)  # Both may have started the last one.
+    assert [t.user_attrs.get("fail_reason") for t in trials] == [None] * len(trials)
+    assert len({trial.user_attrs["worker"]["pid"] for trial in trials}) == 2
+    statuses = runs_of(tracking, "both")
+    assert "RUNNING" not in statuses.values()
