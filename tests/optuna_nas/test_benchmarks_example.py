@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optuna_nas import _compat
 from optuna_nas.benchmarks import NASBench201
 
 
