@@ -11,6 +11,7 @@ from typing import Any
 import warnings
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.study import Study
 from optuna.trial import FrozenTrial
@@ -58,7 +59,8 @@ def fail_abandoned_trials(study: Study, *, retry: bool = True) -> list[FrozenTri
             :class:`~optuna.storages.RetryHeartbeatStaleTrialCallback` does.
 
     Returns:
-        The trials as they were, still RUNNING.
+        The trials as they were, still RUNNING; without those that another process, which did
+        the same at that moment, has marked.
     """
     running = _running(study)
     if any(WORKER not in trial.user_attrs for trial in running):
@@ -68,19 +70,26 @@ def fail_abandoned_trials(study: Study, *, retry: bool = True) -> list[FrozenTri
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         enqueue_again = RetryHeartbeatStaleTrialCallback(max_retry=1)
-    for trial in abandoned:
-        fail(study, trial, "the process that ran the trial was killed")
-        if retry and trial.params:
+    failed = [
+        trial
+        for trial in abandoned
+        if fail(study, trial, "the process that ran the trial was killed")
+    ]
+    for trial in failed if retry else ():
+        if trial.params:
             trial.user_attrs = {}  # Of the attempt that was killed, its tracking run included.
             enqueue_again(study, trial)
-    return abandoned
+    return failed
 
 
-def fail(study: Study, trial: FrozenTrial, reason: str) -> None:
-    """Mark an unfinished trial as failed for ``reason``."""
-    if FAIL_REASON not in trial.user_attrs:
-        _compat.set_trial_user_attr(study, trial, FAIL_REASON, reason)
-    _compat.fail_trial(study, trial)
+def fail(study: Study, trial: FrozenTrial, reason: str) -> bool:
+    """Mark an unfinished trial as failed for ``reason``; False if it is finished by now."""
+    try:
+        if FAIL_REASON not in trial.user_attrs:
+            _compat.set_trial_user_attr(study, trial, FAIL_REASON, reason)
+    except UpdateFinishedTrialError:
+        return False
+    return _compat.fail_trial(study, trial)
 
 
 def own_running_trials(study: Study) -> list[FrozenTrial]:

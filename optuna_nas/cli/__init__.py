@@ -22,18 +22,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 if nothing was found, 2 for wrong input, 130 if interrupted.
     """
-    parser = make_parser()
     try:
-        config = parser.parse_args(list(arguments) if arguments is not None else None)
+        config = make_parser().parse_args(list(arguments) if arguments is not None else None)
+        options = config[config.subcommand].as_dict()
+        options.pop("config", None)
+        # Only now, so that the help and wrong arguments do not wait for torch and mlflow.
+        from optuna_nas.cli import _commands
+
+        return _commands.run(config.subcommand, options)
     except SystemExit as exit_:
         return int(exit_.code or 0)
-    options = config[config.subcommand].as_dict()
-    options.pop("config", None)
-    # Only now, so that the help and wrong arguments do not wait for torch and mlflow.
-    from optuna_nas.cli import _commands
-
-    try:
-        return _commands.run(config.subcommand, options)
     except CommandError as error:
         print(f"optuna-nas: error: {error}", file=sys.stderr)
         return 2

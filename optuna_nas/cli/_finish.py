@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 import os
 from pathlib import Path
+import re
 from typing import Any
 
 import torch
@@ -65,17 +66,37 @@ class Training:
         Lightning's own choice would start this whole command again for each further device.
 
         Raises:
-            CommandError: If there are fewer devices.
+            CommandError: If there are fewer devices, or it is no number or list of them.
         """
-        count = len(self.devices.split(",")) if isinstance(self.devices, str) else self.devices
+        devices = str(self.devices)
+        if not re.fullmatch(r"auto|-?\d+|\d+,|\d+(,\d+)+", devices):
+            raise CommandError(
+                "Expected option --devices to be a number, a list such as 0,1 or auto "
+                f"but got {devices!r}."
+            )
         available = torch.cuda.device_count() or os.cpu_count() or 1
-        if self.devices in ("auto", "-1", -1):
+        if devices in ("auto", "-1"):
             count = torch.cuda.device_count() or 1
+        elif "," in devices:
+            count = len(devices.rstrip(",").split(","))
+        else:
+            count = int(devices)
         if not 1 <= count <= available:
             raise CommandError(
                 f"Expected option --devices to be 1 to {available} but got {self.devices}."
             )
         return "auto" if count == 1 else "ddp_spawn"
+
+
+def check_output(folder: Path) -> None:
+    """Raise a CommandError if ``folder`` cannot be made or written in; make nothing."""
+    path = folder.absolute()
+    existing = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise CommandError(
+            f"Expected option --output to be a folder to write in but got {str(folder)!r}, and "
+            f"{existing} is no such folder."
+        )
 
 
 def finish(

@@ -85,18 +85,22 @@ class SearchRun:
             timeout: Seconds after which no trial starts.
 
         Raises:
-            CommandError: If the storage cannot be opened or the study has other settings.
+            CommandError: If the storage cannot be opened, the study has other settings or the
+                tracking URI is empty.
         """
         prepare_process()
+        try:
+            tracker = MLflowTracker(
+                study_name,
+                tracking_uri=tracking_uri,
+                objectives=objectives,
+                space=space,
+                params=params,
+            )
+        except ValueError as error:
+            raise CommandError(str(error)) from error
         study = _studies.create_or_continue(
             _studies.open_storage(storage), study_name, sampler, objectives, settings
-        )
-        tracker = MLflowTracker(
-            study_name,
-            tracking_uri=tracking_uri,
-            objectives=objectives,
-            space=space,
-            params=params,
         )
         objective = ArchitectureObjective(
             space,

@@ -16,6 +16,7 @@ from optuna_nas.cli import _runner
 from optuna_nas.cli import _studies
 from optuna_nas.cli._data import open_data
 from optuna_nas.cli._errors import CommandError
+from optuna_nas.cli._finish import check_output
 from optuna_nas.cli._finish import finish
 from optuna_nas.cli._finish import Training
 from optuna_nas.cli._parser import OBJECTIVES
@@ -47,6 +48,7 @@ def search(
 ) -> int:
     """Search, then train and save the best network; see ``optuna_nas.cli._options``."""
     _runner.check_options(objectives, n_trials, epochs, final_epochs, timeout, OBJECTIVES)
+    check_output(Path(output, study_name or ""))
     named = named_space(space, network)
     options = Training(named=named, data=data, **training)
     module = open_data(data, **options.data_arguments)

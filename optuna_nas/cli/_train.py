@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from optuna_nas.cli._errors import CommandError
+from optuna_nas.cli._finish import check_output
 from optuna_nas.cli._finish import finish
 from optuna_nas.cli._finish import Training
 from optuna_nas.cli._spaces import read_architecture
@@ -26,6 +27,7 @@ def train(
     """Train an architecture; see :func:`optuna_nas.cli._options.train_options`."""
     if epochs < 1:
         raise CommandError(f"Expected option --epochs to be at least 1 but got {epochs}.")
+    check_output(Path(output))
     named, member = read_architecture(architecture, space, network)
     options = Training(named=named, data=data, **training)
     progress = sys.stderr.isatty() and "CI" not in os.environ

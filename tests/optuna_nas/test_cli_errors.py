@@ -21,6 +21,9 @@ WRONG = [
     (["search", "--final-epochs", "0"], "--final-epochs to be at least 1 but got 0"),
     (["search", "--timeout", "-1"], "--timeout to be above 0 but got -1"),
     (["search", "--threads", "0"], "--threads to be at least 1 but got 0"),
+    (["search", "--devices", "two"], "--devices to be a number, .* but got 'two'"),
+    (["search", "--output", "text.ckpt"], "--output to be a folder .* but got 'text.ckpt'"),
+    (["search", "--tracking-uri", ""], "`tracking_uri` to be a URI but got ''"),
     (["search", "--devices", "999"], "--devices to be 1 to"),
     (["search", "--seed", "-1"], "`seed` to be at least 0 but got -1"),
     (["search", "--sampler", "best"], '"sampler".* Got value: best'),
@@ -44,6 +47,7 @@ WRONG = [
     (["train", "O-C"], "fully connected layers .* last"),
     (["train", "|none~0|+|none~0|"], "to describe 3 nodes"),
     (["train", "C-S", "--epochs", "0"], "--epochs to be at least 1 but got 0"),
+    (["train", "C-S", "--output", "text.ckpt/x"], "--output to be a folder to write in"),
     (["train"], "architecture"),
     (["show", "--study-name", "nobody"], r"--study-name to be one of \[\] but got 'nobody'"),
     (["predict", "nothing.ckpt", "x.png"], "nothing.ckpt to be a checkpoint"),
@@ -68,7 +72,6 @@ def test_wrong_input(
     assert out == ""
     (line,) = err.splitlines()
     assert line.startswith("optuna-nas: error: ")
-
     assert re.search(sentence, line), line
     assert not Path("runs").exists()
 
