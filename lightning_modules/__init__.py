@@ -16,6 +16,10 @@ from lightning_modules.cost_metrics import count_macs
 from lightning_modules.cost_metrics import count_params
 from lightning_modules.cost_metrics import measure_latency_ms
 from lightning_modules.cost_metrics import measure_throughput
+from lightning_modules.darts import build_darts_network
+from lightning_modules.darts import DartsCell
+from lightning_modules.darts import DartsNetwork
+from lightning_modules.darts_operations import CELL_OPERATIONS
 from lightning_modules.evaluator import COST_METRICS
 from lightning_modules.evaluator import TRAINED_METRICS
 from lightning_modules.evaluator import TrainingEvaluator
@@ -28,10 +32,13 @@ from lightning_modules.tasks import ImageClassifier
 __all__ = [
     "ArchitectureClassifier",
     "BUILDERS",
+    "CELL_OPERATIONS",
     "COST_METRICS",
     "Cell",
     "CellNetwork",
     "CheckpointError",
+    "DartsCell",
+    "DartsNetwork",
     "FinishedModel",
     "ImageClassifier",
     "OPERATIONS",
@@ -39,6 +46,7 @@ __all__ = [
     "TrainingEvaluator",
     "build_cell_network",
     "build_chain_network",
+    "build_darts_network",
     "build_network",
     "count_macs",
     "count_params",

@@ -12,6 +12,7 @@ from optuna_nas.search_space import Architecture
 from optuna_nas.search_space import CellSpace
 from optuna_nas.search_space import ChainSpace
 from optuna_nas.search_space import CustomSpace
+from optuna_nas.search_space import DartsSpace
 from optuna_nas.search_space import SearchSpace
 from optuna_nas.tracking import MLflowTracker
 
@@ -23,6 +24,7 @@ __all__ = [
     "ChainSpace",
     "Constraint",
     "CustomSpace",
+    "DartsSpace",
     "Evaluation",
     "Evaluator",
     "GeneticSampler",

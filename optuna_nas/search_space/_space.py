@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Iterable
 from collections.abc import Mapping
 from functools import cached_property
 import operator
@@ -23,6 +24,8 @@ from optuna_nas.search_space._counting import ArchitectureIndex
 
 if TYPE_CHECKING:
     import networkx as nx
+
+    from optuna_nas.search_space._frozen import FrozenSpace
 
 
 class SearchSpace(abc.ABC):
@@ -219,6 +222,56 @@ class SearchSpace(abc.ABC):
             if self.is_active(name, active):
                 active[name] = params[name] if name in params else default_choice(distribution)
         return Architecture(self.name, active)
+
+    # Sub-spaces.
+
+    def freeze(self, decisions: Mapping[str, Choice]) -> FrozenSpace:
+        """Return the sub-space in which the named decisions have the given values.
+
+        Args:
+            decisions: A choice for each decision to freeze, e.g. ``{"depth": 3}`` or an
+                architecture. It applies wherever the decision is active.
+
+        Returns:
+            A space of the same name, so that builders work on its architectures.
+
+        Raises:
+            ValueError: If a name is no decision of the space or a value is not one of its choices.
+
+        Example:
+
+            >>> from optuna_nas import CellSpace
+            >>> CellSpace().freeze({"edge_0_1": "skip_connect", "edge_0_2": "none"}).size
+            625
+        """
+        from optuna_nas.search_space._frozen import FrozenSpace
+
+        return FrozenSpace(self, decisions)
+
+    def refine(self, architecture: Architecture, decisions: Iterable[str]) -> FrozenSpace:
+        """Return the sub-space around ``architecture`` in which only ``decisions`` are free.
+
+        Args:
+            architecture: A member. Decisions that are inactive in it, but become active by a free
+                one, take their default (:func:`default_choice`) unless they are free, too.
+            decisions: Names or shell patterns, e.g. ``["stage_1_*", "head_width"]``.
+
+        Returns:
+            A space of the same name, which holds ``architecture``.
+
+        Raises:
+            ValueError: If ``architecture`` is not a member or a pattern names no decision.
+
+        Example:
+
+            >>> from optuna_nas import ChainSpace
+            >>> space = ChainSpace()
+            >>> space.refine(space.from_string("C-C-S-O"), ["layer_*_filters"]).size
+            16
+        """
+        from optuna_nas.search_space._frozen import outside
+
+        return self.freeze(outside(self, architecture, decisions))
 
     def canonical_key(self, architecture: Architecture) -> str:
         """Return a key that is equal only for architectures which compute the same function."""

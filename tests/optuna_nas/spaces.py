@@ -20,6 +20,7 @@ from optuna_nas import Architecture
 from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
 from optuna_nas import CustomSpace
+from optuna_nas import DartsSpace
 from optuna_nas import SearchSpace
 
 
@@ -134,8 +135,29 @@ SPACES: dict[str, SearchSpace] = {
         {name: IntDistribution(0, 1) for name in ("output", "input", "operation", "0")}
     ),
     "custom-empty": CustomSpace({}),
+    "darts": DartsSpace(),
+    "darts-nasnet": DartsSpace.nasnet(),
+    "darts-1-node": DartsSpace(n_nodes=1, operations=("none", "skip_connect", "sep_conv_3x3")),
+    "darts-2-nodes": DartsSpace(
+        n_nodes=2, operations=("skip_connect",), distinct=False, concat="loose"
+    ),
 }
 """Search spaces by name."""
+
+_CHAIN = SPACES["chain"]
+SPACES |= {
+    "frozen-chain": _CHAIN.freeze({"depth": 2, "layer_2_type": "pool", "layer_3_type": "conv"}),
+    "frozen-cell": SPACES["cell"].freeze({"edge_0_1": "none"}).freeze({"edge_1_3": "none"}),
+    "frozen-numerical": SPACES["custom-numerical"].freeze(
+        {"channels": 3, "offset": -1, "rate": 0.1 + 0.2, "shift": 0.1}
+    ),
+    "frozen-nested": SPACES["custom-nested"].freeze({"kind": "attention", "heads": 4}),
+    "frozen-darts": SPACES["darts-1-node"].freeze({"normal_2_op_1": "none"}),
+    "refined-chain": _CHAIN.refine(
+        _CHAIN.from_string("C8k5-Savg2-C-O"), ["depth", "layer_[12]_*", "dense_depth"]
+    ),
+    "refined-to-one": _CHAIN.refine(_CHAIN.from_string("C-S"), []),
+}
 
 SMALL = [name for name, space in SPACES.items() if space.size <= 3000]
 """Names of the spaces that can be enumerated in no time."""
