@@ -118,8 +118,6 @@ def test_separable_convolution_by_hand() -> None:
     x = torch.randn(4, 2, 9, 9)
     names = ("depthwise", "pointwise")
     depthwise, pointwise = (weights[f"units.unit_1.{name}.weight"] for name in names)
-        weights[f"units.unit_1.{n}.weight"] for n in ("depthwise", "pointwise")
-    )
     y = F.conv2d(x.clamp(min=0), depthwise, padding=2, dilation=2, groups=2)
     expected = F.batch_norm(F.conv2d(y, pointwise), None, None, training=True)
     torch.testing.assert_close(operation(x), expected)
