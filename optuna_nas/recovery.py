@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from collections.abc import Sequence
 import os
 from pathlib import Path
 import socket
@@ -20,25 +21,33 @@ from optuna.trial import TrialState
 
 from optuna_nas import _compat
 from optuna_nas.objective import FAIL_REASON
-from optuna_nas.search_space import Architecture
 
 
 WORKER = "worker"
 """Trial user attribute: host, process and start of the process that runs the trial."""
 
+_Objective = Callable[[Trial], float | Sequence[float]]
+
 _GRACE_SECONDS = 2.0
 """How long a RUNNING trial without a worker may be one that another process just made."""
 
 
-class WorkerMark:
-    """Trial observer that notes on each trial which process runs it."""
+class Marked:
+    """An objective that first notes on each trial which process runs it.
 
-    def on_trial_start(self, trial: Trial, architecture: Architecture) -> None:
-        """Note this process on the trial."""
+    Before the architecture is chosen, because a sampler may think for longer than the grace.
+
+    Args:
+        objective: Called then.
+    """
+
+    def __init__(self, objective: _Objective) -> None:
+        self._objective = objective
+
+    def __call__(self, trial: Trial) -> float | Sequence[float]:
+        """Return what the objective returns."""
         trial.set_user_attr(WORKER, this_process())
-
-    def on_epoch_end(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Do nothing."""
+        return self._objective(trial)
 
 
 def this_process() -> dict[str, Any]:
@@ -50,8 +59,8 @@ def fail_abandoned_trials(study: Study, *, retry: bool = True) -> list[FrozenTri
     """Mark RUNNING trials of dead processes of this host as failed, with a reason.
 
     Trials of other hosts are left to the storage's heartbeat (``RDBStorage``), and trials of live
-    processes alone. A trial that does not say who runs it is one whose process ended before it
-    chose its architecture; it is given two seconds.
+    processes alone. A trial that does not say who runs it (see :class:`Marked`) is one whose
+    process ended as it began; it is given two seconds.
 
     Args:
         study: Any study.

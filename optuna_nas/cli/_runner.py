@@ -46,7 +46,7 @@ class SearchRun:
     """
 
     study: optuna.Study
-    objective: Callable[[optuna.Trial], float | tuple[float, ...]]
+    objective: Callable[[optuna.Trial], float | Sequence[float]]
     objectives: Sequence[str]
     tracker: MLflowTracker
     n_trials: int
@@ -102,11 +102,8 @@ class SearchRun:
         study = _studies.create_or_continue(
             _studies.open_storage(storage), study_name, sampler, objectives, settings
         )
-        objective = ArchitectureObjective(
-            space,
-            evaluate,
-            objectives=objectives,
-            observers=[recovery.WorkerMark(), tracker],
+        objective = recovery.Marked(
+            ArchitectureObjective(space, evaluate, objectives=objectives, observers=[tracker])
         )
         return cls(study, objective, objectives, tracker, n_trials, timeout, show_progress())
 

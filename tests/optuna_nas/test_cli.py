@@ -70,6 +70,7 @@ def runs_of(tracking: str, name: str) -> dict[str, str]:
     return {str(run.info.run_name): str(run.info.status) for run in runs}
 
 
+@pytest.mark.slow
 def test_search_with_three_objectives(run: Callable[..., str], tracking: str) -> None:
     objectives = ["val_accuracy", "latency_ms", "params"]
     out = run(*FAST, "--n-trials", "3", "--study-name", "three", "--objectives", *objectives)
@@ -87,7 +88,7 @@ def test_search_with_three_objectives(run: Callable[..., str], tracking: str) ->
     assert {k: best.params[k] for k in model.architecture} == dict(model.architecture)
     statuses = runs_of(tracking, "three")
     assert set(statuses.values()) == {"FINISHED"}
-    assert {"three", "trial-0000", "trial-0001", "trial-0002"} <= set(statuses)
+    assert {"three", "final", "trial-0000", "trial-0001", "trial-0002"} <= set(statuses)
     client = MlflowClient(tracking)
     experiment = client.get_experiment_by_name("three")
     assert experiment is not None
@@ -96,7 +97,16 @@ def test_search_with_three_objectives(run: Callable[..., str], tracking: str) ->
 
 
 @pytest.mark.parametrize(
-    "sampler", ["local-search", "regularized-evolution", "random-architecture", "random", "tpe"]
+    "sampler",
+    [
+        "genetic",
+        "nsgaii",
+        "local-search",
+        "regularized-evolution",
+        "random-architecture",
+        "random",
+        "tpe",
+    ],
 )
 def test_every_sampler(run: Callable[..., str], sampler: str) -> None:
     name = f"table-{sampler}"
@@ -114,6 +124,59 @@ def test_every_sampler(run: Callable[..., str], sampler: str) -> None:
     assert [t.state.name for t in load(name).trials] == ["COMPLETE"] * 4
     assert "Pareto front" in run("show", "--study-name", name)
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("sampler", ["genetic", "tpe"])
+def test_chain_search_ends_at_the_timeout(run: Callable[..., str], sampler: str) -> None:
+    name = f"chain-{sampler}"
+    search = ["search", "--space", "chain", "--epochs", "1", "--final-epochs", "1"]
+    out = run(
+        *search, "--sampler", sampler, "--n-trials", "900", "--timeout", "1", "--study-name", name
+    )
+    assert 0 < len(load(name).trials) < 900
+    assert re.search(r"architecture: [CSO].*\ntest accuracy: ", out)
+
+
+def test_search_in_which_all_trials_fail(run: Callable[..., str], tracking: str) -> None:
+    Path("wrong.py").write_text(
+        "from optuna.distributions import IntDistribution\n"
+        "from torch import nn\n"
+        "from optuna_nas import CustomSpace\n"
+        "def build(a):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(7, a['width']))\n"
+        "space = CustomSpace({'width': IntDistribution(2, 9)}, build=build)\n"
+    )
+    search = ["search", "--space", "wrong.py:space", "--epochs", "1", "--study-name", "failing"]
+    out = run(*search, "--n-trials", "2", status=1)
+    assert out.count("failed: RuntimeError: mat1 and mat2 shapes cannot be multiplied") == 2
+    assert [t.state.name for t in load("failing").trials] == ["FAIL", "FAIL"]
+    assert not Path("runs").exists()
+    statuses = runs_of(tracking, "failing")
+    assert [statuses[f"trial-000{i}"] for i in range(2)] == ["FAILED", "FAILED"]
+    run("show", "--study-name", "failing", status=1)
+
+
+def test_train_explicit_strings(run: Callable[..., str]) -> None:
+    out = run("train", "C8k3-Smax2-O32", "--epochs", "1", "--output", "chain")
+    assert "architecture: C8k3-Smax2-O32\n" in out
+    cell = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|"
+    out = run("train", cell, "--output", "cell", *SMALL)
+    assert f"architecture: {cell}\n" in out
+    assert Path("cell/best.ckpt.sha256").is_file()
+
+
+def test_damaged_checkpoint_is_refused(
+    run: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("train", "C-S-O", "--epochs", "1", "--output", "out")
+    np.save("zero.npy", np.zeros((8, 8)))
+    run("predict", "out/best.ckpt", "zero.npy")
+    content = bytearray(Path("out/best.ckpt").read_bytes())
+    content[len(content) // 2] ^= 1
+    Path("out/best.ckpt").write_bytes(content)
+    assert main(["predict", "out/best.ckpt", "zero.npy"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "out/best.ckpt" in line
 
 
 @pytest.mark.slow

@@ -15,8 +15,6 @@ from optuna.trial import TrialState
 import pytest
 
 from optuna_nas import _compat
-from optuna_nas import ArchitectureObjective
-from optuna_nas import CustomSpace
 from optuna_nas import recovery
 from optuna_nas.objective import FAIL_REASON
 from optuna_nas.recovery import WORKER
@@ -172,16 +170,14 @@ def test_first_reason_stays(study: optuna.Study) -> None:
     assert study.trials[0].user_attrs[FAIL_REASON] == "first"
 
 
-def test_mark_is_set_before_the_evaluation(study: optuna.Study) -> None:
-    space = CustomSpace({"x": IntDistribution(0, 2)})
+def test_trial_is_marked_before_its_architecture_is_chosen(study: optuna.Study) -> None:
     found: list[FrozenTrial] = []
 
-    def evaluate(architecture: Any, *, report: Any = None) -> dict[str, float]:
+    def objective(trial: optuna.Trial) -> float:
         found.extend(recovery.own_running_trials(study))
-        return {"val_accuracy": 0.5}
+        return trial.suggest_float("x", 0, 1)
 
-    objective = ArchitectureObjective(space, evaluate, observers=[recovery.WorkerMark()])
-    study.optimize(objective, n_trials=1)
-    assert [trial.number for trial in found] == [0]
+    study.optimize(recovery.Marked(objective), n_trials=1)
+    assert [(trial.number, trial.params) for trial in found] == [(0, {})]
     assert study.trials[0].state == TrialState.COMPLETE
     assert _compat.fail_trial(study, found[0]) is False
