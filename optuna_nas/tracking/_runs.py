@@ -107,7 +107,7 @@ class TrialRuns:
         """Log what is known before the trial is measured."""
         self._live.setdefault(number, set())
         self._connection.log(self._ids[number], params=params)
-        self._log_architecture(number, architecture)
+        self._log_architecture(self._ids[number], architecture)
         self._drawn.add(number)
 
     def log_epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -147,7 +147,7 @@ class TrialRuns:
             self._connection.log(run_id, points=record.points, params=record.params, tags=tags)
         self._pareto[number] = on_front
         if number not in self._drawn and not self._has_files(number):
-            self._log_architecture(number, self._architecture_of(trial))
+            self.log_architecture(run_id, trial)
         status = "KILLED" if interrupted else record.status
         self._connection.client.set_terminated(run_id, status, record.end)
         self._live.pop(number, None)
@@ -219,9 +219,13 @@ class TrialRuns:
         except ValueError:  # The objective is not a search in this space, or the trial broke off.
             return None
 
-    def _log_architecture(self, number: int, architecture: Architecture | None) -> None:
-        if architecture is None:
-            return
+    def log_architecture(self, run_id: str, trial: FrozenTrial) -> None:
+        """Write the architecture of a trial, if it has one, and its drawing to a run."""
+        architecture = self._architecture_of(trial)
+        if architecture is not None:
+            self._log_architecture(run_id, architecture)
+
+    def _log_architecture(self, run_id: str, architecture: Architecture) -> None:
         text = json.dumps(json.loads(architecture.to_json()), indent=2)
         files = {"architecture.json": text.encode()}
         with OwnProblem(self._report, anything=True):
@@ -229,7 +233,7 @@ class TrialRuns:
                 graph = self._space.to_graph(architecture)
                 title = self._space.to_string(architecture)
                 files["architecture.png"] = to_png(draw_architecture(graph, title=title))
-        self._connection.log_files(self._ids[number], files)
+        self._connection.log_files(run_id, files)
 
 
 def _is_old(trial: FrozenTrial) -> bool:

@@ -21,6 +21,10 @@ from optuna_nas.search_space import Architecture
 from optuna_nas.tracking._connection import connect
 from optuna_nas.tracking._connection import OwnProblem
 from optuna_nas.tracking._drawing import to_png
+from optuna_nas.tracking._final import digest_of
+from optuna_nas.tracking._final import fill_final
+from optuna_nas.tracking._final import start_final
+from optuna_nas.tracking._final import TRIAL
 from optuna_nas.tracking._front import Front
 from optuna_nas.tracking._front import is_feasible
 from optuna_nas.tracking._parent import ensure_parent
@@ -124,15 +128,22 @@ class StudySession:
             self._next_mark = time.monotonic() + _MARK_SECONDS
 
     def log_final(self, number: int, metrics: Mapping[str, float], path: Path | None) -> None:
-        """Log the finished model on the study's run, its metrics also on the trial's."""
+        """Log the finished model as a run of its own, its metrics also on study and trial."""
+        digest = digest_of(path, number, metrics)
+        run_id = start_final(self._connection, self._parent_id, digest)
+        if run_id is None:
+            return
         now = millis(None)
         points = [Point(safe_key(name), value, now, 0) for name, value in metrics.items()]
-        tags = {"final_trial": str(number)}
-        self._connection.log(self._parent_id, points=points, tags=tags)
-        if path is not None:
-            self._connection.client.log_artifact(self._parent_id, str(path), "final")
+        self._connection.log(self._parent_id, points=points, tags={TRIAL: str(number)})
         if self._runs.has(number):
             self._runs.log_points(number, points)
+        trial = self._study.get_trials(deepcopy=False)[number]
+        self._runs.log_architecture(run_id, trial)
+        tags = {TRIAL: str(number)}
+        if ARCHITECTURE in trial.user_attrs:
+            tags[ARCHITECTURE] = str(trial.user_attrs[ARCHITECTURE])
+        fill_final(self._connection, run_id, points=points, tags=tags, path=path)
 
     def interrupt(self, since: datetime) -> None:
         """End the runs of the trials that an interruption broke off.

@@ -175,12 +175,16 @@ class MLflowTracker:
     ) -> None:
         """Log the finished model, which was made from one trial after the search.
 
+        It gets a child run ``final`` with its architecture and files. The same model again
+        changes nothing.
+
         Args:
             study: The study.
             number: The number of the trial whose architecture it has.
-            metrics: What was measured of it, e.g. ``test_accuracy``, on the study's run and the
-                trial's.
-            path: Its file or folder, copied to the study's run.
+            metrics: What was measured of it, e.g. ``test_accuracy``; also on the runs of the study
+                and of the trial.
+            path: Its file or folder. Files beside it that end in ``.json`` instead, or have
+                ``.sha256`` appended, are copied as well.
         """
         self._session(study).log_final(number, metrics, path)
 

@@ -63,10 +63,13 @@ class Read:
             [self.parent.info.experiment_id],
             f"tags.`mlflow.parentRunId` = '{self.parent.info.run_id}'",
         )
+        self.finals = [run for run in runs if run.info.run_name == "final"]
         self.children: dict[int, Run] = {
-            int(run.data.tags["optuna.trial_number"]): run for run in runs
+            int(run.data.tags["optuna.trial_number"]): run
+            for run in runs
+            if run not in self.finals
         }
-        assert len(self.children) == len(runs)
+        assert len(self.children) + len(self.finals) == len(runs)
 
     def curve(self, run: Run, name: str) -> list[tuple[int, float]]:
         history = self.client.get_metric_history(run.info.run_id, name)
@@ -334,21 +337,91 @@ def test_n_jobs(uri: str) -> None:
     assert front == {trial.number for trial in study.best_trials}
 
 
+@pytest.mark.slow
 def test_finished_model(uri: str, tmp_path: Path) -> None:
     study = optuna.create_study(study_name="final")
-    model = tmp_path / "network.pt"
+    model = tmp_path / "network.ckpt"
     model.write_bytes(b"weights")
-    with MLflowTracker(tracking_uri=uri) as tracker:
-        study.optimize(lambda trial: -trial.number, n_trials=2, callbacks=[tracker])
-        tracker.log_final(study, 1, {"test_accuracy": 0.75}, model)
+    (tmp_path / "network.json").write_text("{}")
+    with MLflowTracker(tracking_uri=uri, space=SPACE) as tracker:
+        objective = ArchitectureObjective(SPACE, evaluate, observers=[tracker])
+        study.optimize(objective, n_trials=2, callbacks=[tracker])
+        for _ in range(2):
+            tracker.log_final(study, 1, {"test_accuracy": 0.75}, model)
     read = Read(uri, study)
-    assert read.parent.data.metrics["test_accuracy"] == 0.75
+    assert read.curve(read.parent, "test_accuracy") == [(0, 0.75)]
     assert read.parent.data.tags["final_trial"] == "1"
-    assert read.artifact(read.parent, "final/network.pt", tmp_path / "copy") == b"weights"
     assert [run.data.metrics.get("test_accuracy") for _, run in sorted(read.children.items())] == [
         None,
         0.75,
     ]
+    (final,) = read.finals
+    assert final.info.status == "FINISHED"
+    assert final.data.metrics == {"test_accuracy": 0.75}
+    assert final.data.tags["final_trial"] == "1"
+    assert final.data.tags["architecture"] == study.trials[1].user_attrs["architecture"]
+    assert read.artifact(final, "network.ckpt", tmp_path / "copy") == b"weights"
+    assert {file.path for file in read.client.list_artifacts(final.info.run_id)} == {
+        "architecture.json",
+        "architecture.png",
+        "network.ckpt",
+        "network.json",
+    }
+
+
+def test_finished_model_that_a_killed_process_was_logging(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = optuna.create_study(study_name="final-killed")
+    model = tmp_path / "network.ckpt"
+    model.write_bytes(b"first")
+    tracker = MLflowTracker(tracking_uri=uri)
+    study.optimize(lambda trial: 1.0, n_trials=1, callbacks=[tracker])
+
+    def killed(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_artifact", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tracker.log_final(study, 0, {"test_accuracy": 0.5}, model)
+    (first,) = Read(uri, study).finals
+    assert first.info.status == "RUNNING"
+    tracker.log_final(study, 0, {"test_accuracy": 0.5}, model)
+    (again,) = Read(uri, study).finals
+    assert (again.info.run_id, again.info.status) == (first.info.run_id, "FINISHED")
+
+    model.write_bytes(b"second")
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_artifact", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tracker.log_final(study, 0, {"test_accuracy": 0.6}, model)
+    model.write_bytes(b"third")
+    tracker.log_final(study, 0, {"test_accuracy": 0.7}, model)
+    tracker.close()
+    read = Read(uri, study)
+    statuses = {run.data.metrics["test_accuracy"]: run.info.status for run in read.finals}
+    assert statuses == {0.5: "FINISHED", 0.6: "KILLED", 0.7: "FINISHED"}
+    assert read.parent.data.metrics["test_accuracy"] == 0.7
+
+
+def test_finished_model_without_file_or_as_folder(uri: str, tmp_path: Path) -> None:
+    study = optuna.create_study(study_name="final-folder")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights.bin").write_bytes(b"weights")
+    with MLflowTracker(tracking_uri=uri) as tracker:
+        study.optimize(lambda trial: 1.0, n_trials=1, callbacks=[tracker])
+        for _ in range(2):
+            tracker.log_final(study, 0, {"test_accuracy": 0.5})
+            tracker.log_final(study, 0, {"test_accuracy": 0.5}, tmp_path / "model")
+    read = Read(uri, study)
+    assert len(read.finals) == 2
+    files = {
+        file.path: [f.path for f in read.client.list_artifacts(run.info.run_id, file.path)]
+        for run in read.finals
+        for file in read.client.list_artifacts(run.info.run_id)
+    }
+    assert files == {"model": ["model/weights.bin"]}
 
 
 def test_odd_names_and_values(uri: str) -> None:
