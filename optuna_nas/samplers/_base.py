@@ -23,10 +23,15 @@ from optuna_nas.constraints import Constraint
 from optuna_nas.samplers import _values
 from optuna_nas.samplers._domain import Domain
 from optuna_nas.samplers._feasibility import Feasibility
+from optuna_nas.samplers._history import CLAIM
 from optuna_nas.samplers._history import History
 from optuna_nas.samplers._history import Params
 from optuna_nas.search_space import SearchSpace
 from optuna_nas.supernet import Prior
+
+
+_MAX_CLAIMS = 5
+"""How often a proposal gives way to an equal one of another process."""
 
 
 class ArchitectureSampler(BaseSampler):
@@ -38,6 +43,8 @@ class ArchitectureSampler(BaseSampler):
 
     The generator of a trial is made from the seed and the trial's number. So a restarted process
     continues as if it had not stopped, and processes with equal seeds draw different numbers.
+    Before it is suggested, a proposal is noted on the trial, so that workers do not propose the
+    same at the same moment.
 
     Args:
         seed: Seed of the random numbers; :obj:`None` draws one.
@@ -136,7 +143,8 @@ class ArchitectureSampler(BaseSampler):
             )
             rng = self._rng(trial)
             params = domain.complete(self.propose(history, domain, rng), rng)
-            return self._acceptable(params, history, domain, rng)
+            params = self._acceptable(params, history, domain, rng)
+            return self._claimed(params, study, trial, history, domain, rng)
 
     def sample_independent(
         self,
@@ -175,8 +183,7 @@ class ArchitectureSampler(BaseSampler):
             if type(study) is optuna.Study:  # Pruners hand in throw-away views of a study.
                 self._histories[study] = history
         if history.read_for != trial.number:
-            trials = study.get_trials(deepcopy=False)
-            history.update(_compat.in_number_order(trials), current=trial.number)
+            _update(history, study, trial)
         return history
 
     def _domain(self, history: History) -> Domain:
@@ -207,6 +214,34 @@ class ArchitectureSampler(BaseSampler):
         self._warn_infeasible(least[0])
         return least[1]
 
+    def _claimed(
+        self,
+        params: Params,
+        study: Study,
+        trial: FrozenTrial,
+        history: History,
+        domain: Domain,
+        rng: np.random.Generator,
+    ) -> Params:
+        """Return ``params`` once no other process proposes the same at this moment.
+
+        Each process writes its claim and then looks for the claims of others. So of two equal
+        claims at least the earlier one is seen, and whoever sees one gives way. A process that
+        was alone does not look: whoever came after it writes and looks later.
+        """
+        for _ in range(_MAX_CLAIMS):
+            if history.is_taken(params):  # Nothing else was found.
+                return params
+            _compat.set_trial_system_attr(study, trial, CLAIM, history.claim(params))
+            if not history.has_company:
+                return params
+            _update(history, study, trial)
+            if not history.is_taken(params):
+                return params
+            varied = domain.complete(self.vary(params, history, domain, rng), rng)
+            params = self._acceptable(varied, history, domain, rng)
+        return params
+
     def _warn_infeasible(self, violation: float) -> None:
         if not self._warned_infeasible:
             self._warned_infeasible = True
@@ -216,3 +251,8 @@ class ArchitectureSampler(BaseSampler):
                 f"least violating one (relative violation {violation:.3g}). This is said once.",
                 stacklevel=2,
             )
+
+
+def _update(history: History, study: Study, trial: FrozenTrial) -> None:
+    trials = study.get_trials(deepcopy=False)
+    history.update(_compat.in_number_order(trials), current=trial.number)

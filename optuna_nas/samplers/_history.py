@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+import hashlib
 import math
 from typing import Any
 
@@ -20,6 +21,9 @@ from optuna.trial import TrialState
 from optuna_nas import _compat
 from optuna_nas.search_space import SearchSpace
 
+
+CLAIM = "optuna_nas:claim"
+"""Trial system attribute: what a running trial is about to suggest; see :meth:`History.claim`."""
 
 Params = dict[str, Any]
 """Parameters of a trial by name."""
@@ -66,9 +70,12 @@ class History:
         self.read_for: int | None = None
         # Trials that started before the current one and whose architecture is not chosen yet.
         self.n_undecided = 0
+        # Whether another trial is running.
+        self.has_company = False
         self.trials: Sequence[FrozenTrial] = ()
         self._finished_keys: set[Hashable] = set()
         self._pending_keys: set[Hashable] = set()
+        self._claims: set[str] = set()
         self._patterns: set[frozenset[str]] = set()
         self.individuals: list[Individual] = []
         # The same in the order in which they were read; nothing is ever inserted before the end.
@@ -91,11 +98,13 @@ class History:
         """
         self.read_for = current
         self.n_undecided = 0
+        self.has_company = False
         self.trials = trials
         positions = [*self._pending, *range(self._n_read, len(trials))]
         self._n_read = len(trials)
         self._pending = []
         self._pending_keys = set()
+        self._claims = set()
         for position in positions:
             trial = trials[position]
             if trial.state.is_finished():
@@ -105,9 +114,13 @@ class History:
             key = self.key({**_compat.fixed_params(trial), **trial.params})
             if trial.number == current:
                 continue
+            self.has_company |= trial.state == TrialState.RUNNING
+            claim = trial.system_attrs.get(CLAIM)
+            if claim is not None:
+                self._claims.add(claim)
             if key is not None:
                 self._pending_keys.add(key)
-            elif trial.state == TrialState.RUNNING and trial.number < current:
+            elif claim is None and trial.state == TrialState.RUNNING and trial.number < current:
                 self.n_undecided += 1
 
     def _add(self, trial: FrozenTrial) -> None:
@@ -149,6 +162,8 @@ class History:
     def is_taken(self, params: Mapping[str, Any], key: Hashable | None = None) -> bool:
         """Tell whether a completed, pruned or unfinished trial has the key of ``params``.
 
+        So does an unfinished trial that only claims it yet.
+
         Args:
             params: Parameters of a proposal.
             key: Their key, where it is known already.
@@ -156,6 +171,8 @@ class History:
         Without a space, ``params`` may hold parameters that the objective would not ask for: it is
         taken if it agrees with all parameters of such a trial.
         """
+        if self._claims and self.claim(params, key) in self._claims:
+            return True
         if self._space is None:
             for pattern in self._patterns:
                 part = frozenset((name, params[name]) for name in pattern if name in params)
@@ -164,6 +181,16 @@ class History:
             return any(frozenset(params.items()) >= part for part in self._pending_params())
         key = self.key(params) if key is None else key
         return key in self._finished_keys or key in self._pending_keys
+
+    def claim(self, params: Mapping[str, Any], key: Hashable | None = None) -> str:
+        """Return a text that is equal for proposals of one key, in every process."""
+        if self._space is None:
+            text = repr(sorted(params.items()))
+        else:
+            found: Any = self.key(params) if key is None else key
+            canonical, others = found
+            text = repr((canonical, sorted(others)))
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def _pending_params(self) -> list[frozenset[Any]]:
         return [key for key in self._pending_keys if isinstance(key, frozenset) and key]
