@@ -24,6 +24,9 @@ from lightning_modules.evaluator import COST_METRICS
 from lightning_modules.evaluator import TRAINED_METRICS
 from lightning_modules.evaluator import TrainingEvaluator
 from lightning_modules.final import train_final
+from lightning_modules.mobile import build_mobile_network
+from lightning_modules.mobile import InvertedBottleneck
+from lightning_modules.mobile import MobileNetwork
 from lightning_modules.operations import make_operation
 from lightning_modules.operations import OPERATIONS
 from lightning_modules.tasks import ImageClassifier
@@ -41,12 +44,15 @@ __all__ = [
     "DartsNetwork",
     "FinishedModel",
     "ImageClassifier",
+    "InvertedBottleneck",
+    "MobileNetwork",
     "OPERATIONS",
     "TRAINED_METRICS",
     "TrainingEvaluator",
     "build_cell_network",
     "build_chain_network",
     "build_darts_network",
+    "build_mobile_network",
     "build_network",
     "count_macs",
     "count_params",

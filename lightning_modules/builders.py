@@ -15,6 +15,7 @@ from lightning_modules.cells import CellNetwork
 from lightning_modules.cells import check_sizes
 from lightning_modules.cells import edge_ends
 from lightning_modules.darts import build_darts_network
+from lightning_modules.mobile import build_mobile_network
 from lightning_modules.operations import make_operation
 from optuna_nas import Architecture
 from optuna_nas.search_space import chain_layers
@@ -205,6 +206,7 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "cell": build_cell_network,
     "chain": build_chain_network,
     "darts": build_darts_network,
+    "mobile": build_mobile_network,
 }
 """Builders by the name of the search space; a space of your own can be added."""
 

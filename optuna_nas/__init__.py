@@ -13,6 +13,7 @@ from optuna_nas.search_space import CellSpace
 from optuna_nas.search_space import ChainSpace
 from optuna_nas.search_space import CustomSpace
 from optuna_nas.search_space import DartsSpace
+from optuna_nas.search_space import MobileSpace
 from optuna_nas.search_space import SearchSpace
 from optuna_nas.tracking import MLflowTracker
 
@@ -30,6 +31,7 @@ __all__ = [
     "GeneticSampler",
     "LocalSearchSampler",
     "MLflowTracker",
+    "MobileSpace",
     "RandomArchitectureSampler",
     "RegularizedEvolutionSampler",
     "SearchSpace",

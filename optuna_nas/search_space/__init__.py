@@ -16,6 +16,17 @@ from optuna_nas.search_space._darts_published import DARTS_V2
 from optuna_nas.search_space._darts_published import NASNET_A
 from optuna_nas.search_space._darts_published import NASNET_OPERATIONS
 from optuna_nas.search_space._frozen import FrozenSpace
+from optuna_nas.search_space._mobile import MobileSpace
+from optuna_nas.search_space._mobile_plan import mobile_plan
+from optuna_nas.search_space._mobile_plan import MobileBlock
+from optuna_nas.search_space._mobile_plan import MobilePlan
+from optuna_nas.search_space._mobile_published import EFFICIENTNET_B0
+from optuna_nas.search_space._mobile_published import EFFICIENTNET_SCALING
+from optuna_nas.search_space._mobile_published import FBNET_C
+from optuna_nas.search_space._mobile_published import MOBILENET_V3_LARGE
+from optuna_nas.search_space._mobile_stage import MOBILE_ACTIVATIONS
+from optuna_nas.search_space._mobile_stage import MOBILE_STYLES
+from optuna_nas.search_space._mobile_stage import MobileStage
 from optuna_nas.search_space._space import SearchSpace
 
 
@@ -30,11 +41,22 @@ __all__ = [
     "DARTS_V2",
     "DartsCellGenotype",
     "DartsSpace",
+    "EFFICIENTNET_B0",
+    "EFFICIENTNET_SCALING",
+    "FBNET_C",
     "FrozenSpace",
+    "MOBILENET_V3_LARGE",
+    "MOBILE_ACTIVATIONS",
+    "MOBILE_STYLES",
+    "MobileBlock",
+    "MobilePlan",
+    "MobileSpace",
+    "MobileStage",
     "NASNET_A",
     "NASNET_OPERATIONS",
     "NAS_BENCH_201_OPERATIONS",
     "SearchSpace",
     "chain_layers",
     "darts_cells",
+    "mobile_plan",
 ]

@@ -21,7 +21,9 @@ from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
 from optuna_nas import CustomSpace
 from optuna_nas import DartsSpace
+from optuna_nas import MobileSpace
 from optuna_nas import SearchSpace
+from optuna_nas.search_space import MobileStage
 
 
 Params = Mapping[str, Any]
@@ -141,6 +143,32 @@ SPACES: dict[str, SearchSpace] = {
     "darts-2-nodes": DartsSpace(
         n_nodes=2, operations=("skip_connect",), distinct=False, concat="loose"
     ),
+    "mobile": MobileSpace(),
+    "mobile-tiny": MobileSpace(
+        [
+            MobileStage(depths=(1, 2), widths=(8,), expansions=(1, 2.5), kernels=(3,)),
+            MobileStage(
+                depths=(2, 3),
+                widths=(8, 12),
+                strides=(2, 1),
+                kernels=(5,),
+                expansions=(2,),
+                se_ratios=(0.5, 0),
+                skip=True,
+            ),
+        ],
+        styles=("fbnet",),
+    ),
+    "mobile-scaled": MobileSpace(
+        [MobileStage(depths=(1, 3), widths=(8, 16), activations=("swish", "relu6"), skip=True)],
+        styles=("efficientnet", "mobilenet_v3"),
+        stem_widths=(8, 12),
+        stem_strides=(1, 2),
+        head_widths=(32, 64),
+        resolutions=(16, 24),
+        width_coefficients=(1.0, 1.25, 2),
+        depth_coefficients=(0.5, 1.0, 1.6),
+    ),
 }
 """Search spaces by name."""
 
@@ -155,6 +183,9 @@ SPACES |= {
     "frozen-darts": SPACES["darts-1-node"].freeze({"normal_2_op_1": "none"}),
     "refined-chain": _CHAIN.refine(
         _CHAIN.from_string("C8k5-Savg2-C-O"), ["depth", "layer_[12]_*", "dense_depth"]
+    ),
+    "refined-mobile": SPACES["mobile"].refine(
+        SPACES["mobile"].complete({}), ["stage_*_depth", "stage_3_block_?_kernel"]
     ),
     "refined-to-one": _CHAIN.refine(_CHAIN.from_string("C-S"), []),
 }
