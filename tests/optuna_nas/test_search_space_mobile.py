@@ -269,8 +269,7 @@ def test_graphs_that_are_no_architecture(
     node: int, changes: dict[str, Any], sentence: str
 ) -> None:
     text = (
-        "mobilenet_v3|stem16s1|16s1(k3e2_relu,k3e4_relu)|32s2(k3e4_relu)|64s2(k5e4_relu)"
-    text += "|head128"
+        "mobilenet_v3|stem16s1|16s1(k3e2_relu,k3e4_relu)|32s2(k3e4_relu)|64s2(k5e4_relu)|head128"
     )
     graph = SPACE.to_graph(SPACE.from_string(text))
     graph.nodes[node + 1].update(changes)
