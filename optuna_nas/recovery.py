@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
+import copy
 import os
 from pathlib import Path
 import socket
@@ -55,7 +56,7 @@ def this_process() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": os.getpid(), "start": _start_of(os.getpid())}
 
 
-def fail_abandoned_trials(study: Study, *, retry: bool = True) -> list[FrozenTrial]:
+def fail_abandoned_trials(study: Study) -> list[FrozenTrial]:
     """Mark RUNNING trials of dead processes of this host as failed, with a reason.
 
     Trials of other hosts are left to the storage's heartbeat (``RDBStorage``), and trials of live
@@ -64,31 +65,34 @@ def fail_abandoned_trials(study: Study, *, retry: bool = True) -> list[FrozenTri
 
     Args:
         study: Any study.
-        retry: Whether to enqueue each architecture once more, as Optuna's
-            :class:`~optuna.storages.RetryHeartbeatStaleTrialCallback` does.
 
     Returns:
         The trials as they were, still RUNNING; without those that another process, which did
         the same at that moment, has marked.
     """
-    running = _running(study)
-    if any(WORKER not in trial.user_attrs for trial in running):
-        time.sleep(_GRACE_SECONDS)
-        running = _running(study)
-    abandoned = [trial for trial in running if _is_abandoned(trial)]
+    reason = "the process that ran the trial was killed"
+    abandoned = [trial for trial in _settled(study) if _is_abandoned(trial)]
+    return [trial for trial in abandoned if fail(study, trial, reason)]
+
+
+def repeat(study: Study, trial: FrozenTrial) -> bool:
+    """Enqueue the architecture of a trial that was broken off, unless it was repeated already.
+
+    What was decided is kept as Optuna's
+    :class:`~optuna.storages.RetryHeartbeatStaleTrialCallback` does it.
+
+    Returns:
+        Whether it was enqueued.
+    """
+    if not trial.params or trial.system_attrs.get("retry_history"):
+        return False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         enqueue_again = RetryHeartbeatStaleTrialCallback(max_retry=1)
-    failed = [
-        trial
-        for trial in abandoned
-        if fail(study, trial, "the process that ran the trial was killed")
-    ]
-    for trial in failed if retry else ():
-        if trial.params:
-            trial.user_attrs = {}  # Of the attempt that was killed, its tracking run included.
-            enqueue_again(study, trial)
-    return failed
+    attempt = copy.deepcopy(trial)
+    attempt.user_attrs = {}  # Of the attempt that was killed, its tracking run included.
+    enqueue_again(study, attempt)
+    return True
 
 
 def fail(study: Study, trial: FrozenTrial, reason: str) -> bool:
@@ -101,10 +105,24 @@ def fail(study: Study, trial: FrozenTrial, reason: str) -> bool:
     return _compat.fail_trial(study, trial)
 
 
-def own_running_trials(study: Study) -> list[FrozenTrial]:
-    """Return the RUNNING trials of this process."""
+def fail_own_trials(study: Study, reason: str) -> None:
+    """Mark the RUNNING trials of this process as failed.
+
+    Those that nobody claims within two seconds are taken for its own, broken off as they began.
+    """
     me = this_process()
-    return [trial for trial in _running(study) if trial.user_attrs.get(WORKER) == me]
+    for trial in _settled(study):
+        if trial.user_attrs.get(WORKER, me) == me:
+            fail(study, trial, reason)
+
+
+def _settled(study: Study) -> list[FrozenTrial]:
+    """Return the RUNNING trials when those without a worker have had time to name it."""
+    running = _running(study)
+    if any(WORKER not in trial.user_attrs for trial in running):
+        time.sleep(_GRACE_SECONDS)
+        running = _running(study)
+    return running
 
 
 def _running(study: Study) -> list[FrozenTrial]:
@@ -133,6 +151,8 @@ def _start_of(pid: int) -> str | None:
 def _start_without_proc(pid: int) -> str | None:
     if Path("/proc/self/stat").exists():
         return None
+    if os.name == "nt":  # There, os.kill would end the process.
+        return "unknown"
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 import os
-import signal
 import sys
-from types import FrameType
 from typing import Any
 
 import optuna
@@ -21,6 +19,8 @@ from tqdm import tqdm
 from optuna_nas import recovery
 from optuna_nas.cli import _studies
 from optuna_nas.cli._errors import CommandError
+from optuna_nas.cli._interrupts import Interrupts
+from optuna_nas.cli._interrupts import is_interrupt
 from optuna_nas.cli._tables import describe_trial
 from optuna_nas.evaluation import Evaluator
 from optuna_nas.objective import ArchitectureObjective
@@ -88,7 +88,7 @@ class SearchRun:
             CommandError: If the storage cannot be opened, the study has other settings or the
                 tracking URI is empty.
         """
-        prepare_process()
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         try:
             tracker = MLflowTracker(
                 study_name,
@@ -109,10 +109,18 @@ class SearchRun:
 
     def run(self) -> None:
         """Run trials until ``n_trials`` are finished, those of earlier runs included."""
-        for trial in recovery.fail_abandoned_trials(self.study):
-            print(f"trial {trial.number} was broken off by the end of its process; it is repeated")
+        abandoned = recovery.fail_abandoned_trials(self.study)
         self.tracker.start(self.study)
         n_finished = len(self.study.get_trials(deepcopy=False, states=_FINISHED))
+        room = self.n_trials - n_finished
+        room -= len(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+        for trial in abandoned:  # Not more than will be run.
+            repeated = room > 0 and recovery.repeat(self.study, trial)
+            room -= repeated
+            print(
+                f"trial {trial.number} was broken off when its process ended; "
+                f"{'it is repeated' if repeated else 'it counts as failed'}"
+            )
         if n_finished >= self.n_trials:
             print(f"The study {self.study.study_name!r} has {n_finished} finished trials.")
             return
@@ -131,22 +139,24 @@ class SearchRun:
 
     def interrupted(self) -> None:
         """Leave no trial and no tracking run of this process running."""
-        for trial in recovery.own_running_trials(self.study):
-            recovery.fail(self.study, trial, "interrupted by the user")
+        print("Interrupted; what is finished is kept.", flush=True)
+        recovery.fail_own_trials(self.study, "interrupted by the user")
         self.tracker.interrupt(self.study)
+        print(f"To go on: the same command with --study-name {self.study.study_name}")
 
     def complete(self, finish: Callable[[SearchRun], int]) -> int:
         """Run the trials and then ``finish``; return its exit status, or 130 if interrupted."""
-        try:
-            self.run()
-            return finish(self)
-        except KeyboardInterrupt:
-            self.interrupted()
-            name = self.study.study_name
-            print(f"Interrupted. To go on: the same command with --study-name {name}")
-            return 130
-        finally:
-            self.tracker.close(self.study)
+        with Interrupts():
+            try:
+                self.run()
+                return finish(self)
+            except (KeyboardInterrupt, Exception) as error:
+                if not is_interrupt(error):
+                    raise
+                self.interrupted()
+                return 130
+            finally:
+                self.tracker.close(self.study)
 
     def _print_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         tqdm.write(describe_trial(trial, self.objectives))
@@ -190,13 +200,3 @@ def check_options(
 def show_progress() -> bool:
     """Tell whether a progress bar would be seen."""
     return sys.stderr.isatty() and "CI" not in os.environ
-
-
-def prepare_process() -> None:
-    """Be quiet, and end cleanly when the process is asked to end."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    signal.signal(signal.SIGTERM, _interrupt)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

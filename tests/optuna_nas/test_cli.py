@@ -302,7 +302,7 @@ def test_killed_search_goes_on(tracking: str, tmp_path: Path) -> None:
     killed, repeated = trials[len(finished)], trials[len(finished) + 1]
     assert killed.state.name == "FAIL"
     assert killed.user_attrs["fail_reason"] == "the process that ran the trial was killed"
-    assert repeated.params == killed.params
+    assert killed.params.items() <= repeated.params.items()  # All, if it had chosen all.
     statuses = runs_of(tracking, "killed")
     assert "RUNNING" not in statuses.values()
     assert statuses[f"trial-{killed.number:04}"] == "FAILED"

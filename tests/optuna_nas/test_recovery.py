@@ -10,11 +10,9 @@ from typing import Any
 
 import optuna
 from optuna.distributions import IntDistribution
-from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 import pytest
 
-from optuna_nas import _compat
 from optuna_nas import recovery
 from optuna_nas.objective import FAIL_REASON
 from optuna_nas.recovery import WORKER
@@ -61,6 +59,7 @@ def test_trial_of_a_dead_process_fails_and_is_repeated(study: optuna.Study) -> N
     start(study, dead_process(), x=7)
     (abandoned,) = recovery.fail_abandoned_trials(study)
     assert abandoned.number == 0
+    assert recovery.repeat(study, abandoned)
     assert states(study) == ["FAIL", "WAITING"]
     assert study.trials[0].user_attrs[FAIL_REASON] == "the process that ran the trial was killed"
     assert study.trials[0].user_attrs[WORKER]
@@ -86,7 +85,7 @@ def test_process_that_is_no_more_than_a_zombie_is_dead(study: optuna.Study) -> N
 def test_reused_number_is_another_process(study: optuna.Study) -> None:
     start(study, {**recovery.this_process(), "start": "1"})
     assert len(recovery.fail_abandoned_trials(study)) == 1
-    assert states(study) == ["FAIL", "WAITING"]
+    assert states(study) == ["FAIL"]
 
 
 def test_trial_of_another_host_is_left_alone(study: optuna.Study) -> None:
@@ -100,7 +99,8 @@ def test_trial_without_worker_fails_and_without_parameters_is_not_repeated(
 ) -> None:
     study.ask()
     start(study, None)
-    assert len(recovery.fail_abandoned_trials(study)) == 2
+    abandoned = recovery.fail_abandoned_trials(study)
+    assert [recovery.repeat(study, trial) for trial in abandoned] == [False, True]
     assert states(study) == ["FAIL", "FAIL", "WAITING"]
 
 
@@ -119,13 +119,15 @@ def test_trial_that_says_who_runs_it_within_the_grace_is_left_alone(
 def test_repeated_only_once(study: optuna.Study) -> None:
     dead = dead_process()
     start(study, dead)
-    recovery.fail_abandoned_trials(study)
+    (trial,) = recovery.fail_abandoned_trials(study)
+    assert recovery.repeat(study, trial)
     assert start(study, dead) == 1
-    recovery.fail_abandoned_trials(study)
+    (trial,) = recovery.fail_abandoned_trials(study)
+    assert not recovery.repeat(study, trial)
     assert states(study) == ["FAIL", "FAIL"]
 
 
-def test_without_retry_and_finished_trials_untouched(study: optuna.Study) -> None:
+def test_finished_trials_are_untouched(study: optuna.Study) -> None:
     study.add_trial(
         optuna.create_trial(
             value=1.0,
@@ -136,7 +138,7 @@ def test_without_retry_and_finished_trials_untouched(study: optuna.Study) -> Non
     )
     start(study, dead_process())
     before = study.trials[0]
-    recovery.fail_abandoned_trials(study, retry=False)
+    recovery.fail_abandoned_trials(study)
     assert states(study) == ["COMPLETE", "FAIL"]
     assert study.trials[0] == before
 
@@ -146,21 +148,36 @@ def test_two_processes_recover_at_once(
 ) -> None:
     start(study, dead_process())
     seen = study.get_trials()
-    recovery.fail_abandoned_trials(study)
+    assert len(recovery.fail_abandoned_trials(study)) == 1
     monkeypatch.setattr(recovery, "_running", lambda _: seen)  # What the slower one has read.
     assert recovery.fail_abandoned_trials(study) == []
-    assert states(study) == ["FAIL", "WAITING"]
+    assert states(study) == ["FAIL"]
 
 
-def test_own_running_trials(study: optuna.Study) -> None:
+def test_own_trials_and_those_that_nobody_claims_fail(study: optuna.Study) -> None:
     start(study, dead_process())
     start(study, None)
     own = start(study, recovery.this_process())
-    (trial,) = recovery.own_running_trials(study)
-    assert trial.number == own
-    assert recovery.fail(study, trial, "interrupted by the user")
+    recovery.fail_own_trials(study, "interrupted by the user")
+    assert states(study) == ["RUNNING", "FAIL", "FAIL"]
     assert study.trials[own].user_attrs[FAIL_REASON] == "interrupted by the user"
     assert not recovery.fail(study, study.trials[own], "too late")
+
+
+def test_repeated_trial_keeps_what_was_decided_and_leaves_the_first_as_it_was(
+    study: optuna.Study,
+) -> None:
+    trial = study.ask()
+    trial.suggest_int("x", 0, 10)  # Killed before "y".
+    trial.set_user_attr(WORKER, dead_process())
+    (abandoned,) = recovery.fail_abandoned_trials(study)
+    first = study.trials[0]
+    assert recovery.repeat(study, abandoned)
+    assert study.trials[0] == first
+    assert abandoned.user_attrs[WORKER]
+    again = study.ask()
+    assert again.params == trial.params
+    assert 0 <= again.suggest_int("y", 0, 10) <= 10
 
 
 def test_first_reason_stays(study: optuna.Study) -> None:
@@ -171,13 +188,13 @@ def test_first_reason_stays(study: optuna.Study) -> None:
 
 
 def test_trial_is_marked_before_its_architecture_is_chosen(study: optuna.Study) -> None:
-    found: list[FrozenTrial] = []
+    found: list[tuple[Any, dict[str, Any]]] = []
 
     def objective(trial: optuna.Trial) -> float:
-        found.extend(recovery.own_running_trials(study))
+        (running,) = study.get_trials(states=(TrialState.RUNNING,))
+        found.append((running.user_attrs[WORKER], running.params))
         return trial.suggest_float("x", 0, 1)
 
     study.optimize(recovery.Marked(objective), n_trials=1)
-    assert [(trial.number, trial.params) for trial in found] == [(0, {})]
+    assert found == [(recovery.this_process(), {})]
     assert study.trials[0].state == TrialState.COMPLETE
-    assert _compat.fail_trial(study, found[0]) is False
