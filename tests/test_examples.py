@@ -14,6 +14,7 @@ EXPECTED = {
     "custom_space.py": r"12 of 56 architectures trained; the Pareto front:\n0\.\d+ +\d+  depth=",
     "drop_in_sampler.py": r"accuracy: 0\.9\d+\nparameters: {'model': 'svm'",
     "drop_in_space.py": r"accuracy: 0\.[89]\d+\ncell: \|\w+~0\|",
+    "hierarchical_search.py": r"macro: 8 of 36 .*\n.*\n  best  0\.[89].*\nblocks: 16 of 4",
     "lightning_script.py": r"validation accuracy: 0\.9\d+\ntest accuracy: 0\.9\d+",
     "parallel_search.py": r"1[67] trials by 2 processes; the Pareto front:\n0\.\d+ +\d+  [CS]",
 }
