@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"optuna-nas: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        print("optuna-nas: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # Whoever read the output, e.g. `head`, has gone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

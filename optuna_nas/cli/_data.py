@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning_modules.datamodules import InMemoryDataModule
 from lightning_modules.datamodules import make_datamodule
-from optuna_nas.cli._errors import CommandError
+from optuna_nas.cli._errors import as_command_error
 
 
 def open_data(data: str, **arguments: Any) -> InMemoryDataModule:
@@ -19,5 +19,5 @@ def open_data(data: str, **arguments: Any) -> InMemoryDataModule:
         module = make_datamodule(data, **arguments)
         module.setup("fit")
     except ValueError as error:  # DataError is one.
-        raise CommandError(str(error)) from error
+        raise as_command_error(error) from error
     return module

@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 
 class CommandError(ValueError):
     """Wrong input to a command; the message is what the user reads."""
+
+
+def as_command_error(error: Exception) -> CommandError:
+    """Return an error about an argument of a function as one about the option of that name."""
+    if isinstance(error, CommandError):
+        return error
+    line = " ".join(str(error).split())
+    return CommandError(
+        re.sub(r"argument `(\w+)`", lambda match: f"option {flag_of(match[1])}", line)
+    )
+
+
+def flag_of(name: str) -> str:
+    """Return the option for an argument, e.g. ``--n-trials`` for ``n_trials``."""
+    return f"--{name.replace('_', '-')}"

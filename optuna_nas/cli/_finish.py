@@ -16,6 +16,7 @@ from lightning_modules import FinishedModel
 from lightning_modules import load_checkpoint
 from lightning_modules import train_final
 from optuna_nas.cli._data import open_data
+from optuna_nas.cli._errors import as_command_error
 from optuna_nas.cli._errors import CommandError
 from optuna_nas.cli._spaces import NamedSpace
 from optuna_nas.cli._tables import number
@@ -108,7 +109,7 @@ def finish(
         The test accuracy, in [0, 1], and the path of the checkpoint.
 
     Raises:
-        CommandError: If an option is wrong.
+        CommandError: If an option is wrong, the training fails or the file cannot be written.
     """
     path = folder / "best.ckpt"
     text = options.named.space.to_string(architecture)
@@ -126,7 +127,8 @@ def finish(
     }
     model = _finished_before(path, architecture, info, options)
     if model is None:
-        print(f"Training {text} on training and validation data for {epochs} epochs ...")
+        duration = f"{epochs} epoch{'s' if epochs > 1 else ''}"
+        print(f"Training {text} on training and validation data for {duration} ...", flush=True)
         try:
             model = train_final(
                 build,
@@ -138,9 +140,9 @@ def finish(
                 network_info=info,
                 **options.trainer_arguments,
             )
-        except ValueError as error:
-            raise CommandError(str(error)) from error
-        path.with_suffix(".json").write_text(architecture.to_json() + "\n")
+        except (ValueError, RuntimeError, OSError) as error:
+            raise as_command_error(error) from error
+    path.with_suffix(".json").write_text(architecture.to_json() + "\n")
     print(f"architecture: {text}")
     print(f"test accuracy: {number('test_accuracy', model.test_accuracy)}")
     print(f"network: {path}")

@@ -113,5 +113,5 @@ def predict_options(*, space: str | None = None) -> None:
     """Predict the classes of images with a saved network.
 
     Args:
-        space: Where a space of your own is found now, if it has moved since the training.
+        space: For a network of a space of your own: that space, as MODULE:NAME or FILE.py:NAME.
     """

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from inspect import signature
+import re
 import sys
 from typing import Any
+from typing import get_args
+from typing import get_origin
 from typing import get_type_hints
+from typing import Literal
 from typing import NoReturn
 
 from docstring_parser import parse_from_object as docstring
 from jsonargparse import ArgumentParser
 
 from optuna_nas.cli import _options
+from optuna_nas.cli._errors import flag_of
 
 
+_WRONG_TYPE = re.compile(r'Parser key "(?P<name>\w+)": .*(?:Got|Given) value: (?P<value>.*)')
+_NESTED = re.compile(r"NestedArg\(key='(?P<key>\w+)', val=(.*)\)")
 OBJECTIVES = ("val_accuracy", "params", "macs", "latency_ms", "throughput")
 
 
@@ -21,9 +28,41 @@ class _Parser(ArgumentParser):
     """A parser that says what is wrong in one line and exits with status 2."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        line = " ".join(str(message).split())
-        print(f"optuna-nas: error: {line}", file=sys.stderr)
+        print(f"optuna-nas: error: {_sentence(str(message))}", file=sys.stderr)
         sys.exit(2)
+
+
+def _sentence(message: str) -> str:
+    """Return a message of jsonargparse in one line and, if a type is wrong, in a user's words."""
+    line = " ".join(message.split())
+    wrong = _WRONG_TYPE.fullmatch(line)
+    if wrong is None:
+        return re.sub(r"\b(?:train|predict)\.(?=\w)", "", line)
+    name, value, kind = wrong["name"], wrong["value"], _kinds().get(wrong["name"], "valid")
+    nested = _NESTED.fullmatch(value)
+    if nested is not None:
+        option = f"{flag_of(name)}.{nested['key']}"
+        return f"Expected option {option} to be an integer but got {nested[2]}."
+    return f"Expected option {flag_of(name)} to be {kind} but got {value!r}."
+
+
+def _kinds() -> dict[str, str]:
+    """Return the kind of value that each option takes, in words."""
+    hints: dict[str, Any] = {}
+    for function in (_options.training_options, _options.search_options, _options.train_options):
+        hints |= get_type_hints(function)
+    return {name: _kind(hint) for name, hint in hints.items()}
+
+
+def _kind(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(get_args(hint))}"
+    accepted = get_args(hint) or (hint,)
+    if bool in accepted:
+        return "true or false"
+    if any(get_origin(type_) is dict for type_ in accepted):
+        return "integers by name"
+    return "a number" if float in accepted else "an integer"
 
 
 def make_parser() -> ArgumentParser:

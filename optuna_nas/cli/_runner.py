@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from optuna_nas import recovery
 from optuna_nas.cli import _studies
+from optuna_nas.cli._errors import as_command_error
 from optuna_nas.cli._errors import CommandError
 from optuna_nas.cli._interrupts import Interrupts
 from optuna_nas.cli._interrupts import is_interrupt
@@ -98,7 +99,7 @@ class SearchRun:
                 params=params,
             )
         except ValueError as error:
-            raise CommandError(str(error)) from error
+            raise as_command_error(error) from error
         study = _studies.create_or_continue(
             _studies.open_storage(storage), study_name, sampler, objectives, settings
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 import functools
 from pathlib import Path
-import sys
 from typing import Any
 
 from rich.console import Console
@@ -15,7 +14,7 @@ from lightning_modules.datamodules import InMemoryDataModule
 from optuna_nas.cli import _runner
 from optuna_nas.cli import _studies
 from optuna_nas.cli._data import open_data
-from optuna_nas.cli._errors import CommandError
+from optuna_nas.cli._errors import as_command_error
 from optuna_nas.cli._finish import check_output
 from optuna_nas.cli._finish import finish
 from optuna_nas.cli._finish import Training
@@ -83,7 +82,6 @@ def _finish_best(
     front = front_of(run.study)
     print_front(Console(), run.study, front, run.objectives)
     if not front:
-        print("No trial completed, so there is no network to finish.", file=sys.stderr)
         return 1
     trial = knee(front, run.study.directions) if pick == "knee" else front[0]
     architecture = options.named.space.architecture(trial.params)
@@ -113,4 +111,4 @@ def _evaluator(
             **options.trainer_arguments,
         )
     except ValueError as error:
-        raise CommandError(str(error)) from error
+        raise as_command_error(error) from error

@@ -109,7 +109,8 @@ def read_architecture(
         try:
             return found, found.space.from_string(text)
         except ValueError as error:
-            raise CommandError(f"Space {candidate}: {error}") from error
+            message = str(error).replace("argument `text`", "ARCHITECTURE")
+            raise CommandError(f"Space {candidate}: {message}") from error
     raise AssertionError
 
 
@@ -123,7 +124,7 @@ def _import_space(name: str) -> SearchSpace:
     try:
         module = _import_file(where) if where.endswith(".py") else _import_module(where)
         space: Any = getattr(module, attribute)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CommandError(
             f"Expected option --space {name} to name a search space but importing it failed: "
             f"{type(error).__name__}: {error}."
@@ -146,6 +147,8 @@ def _import_file(where: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise FileNotFoundError(f"there is no file {where}")
+    if str(path.parent) not in sys.path:  # For what stands beside it.
+        sys.path.append(str(path.parent))
     module = importlib.util.module_from_spec(spec)
     sys.modules.setdefault(path.stem, module)
     spec.loader.exec_module(module)

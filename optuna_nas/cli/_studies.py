@@ -6,6 +6,8 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import datetime
+from pathlib import Path
+import re
 import time
 from typing import Any
 import warnings
@@ -17,6 +19,7 @@ from optuna.storages import RDBStorage
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import OperationalError
 
@@ -38,17 +41,24 @@ _OURS: dict[str, Callable[..., optuna.samplers.BaseSampler]] = {
     "random-architecture": RandomArchitectureSampler,
 }
 _PATIENT = {"connect_args": {"timeout": 60}}
+_MANY = 10
 _WAITS = (0.2, 0.5, 1, 2)
 _MAXIMISED = ("val_accuracy", "throughput")
 
 
-def open_storage(url: str) -> BaseStorage:
+def open_storage(url: str, *, create: bool = True) -> BaseStorage:
     """Open a storage.
+
+    Args:
+        url: URL of a database, or a path ending in ``.log``.
+        create: Whether to make a file that does not exist.
 
     Raises:
         CommandError: If it cannot be opened.
     """
     try:
+        if not create and not _exists(url):
+            raise FileNotFoundError("there is no such file")
         if url.endswith(".log"):
             return JournalStorage(JournalFileBackend(url))
         if url.startswith("sqlite"):  # Of one host, where a dead process is seen at once.
@@ -62,11 +72,21 @@ def open_storage(url: str) -> BaseStorage:
                 heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=1),
             )
     except Exception as error:
-        reason = " ".join(str(error).split("\n")[0].split())
+        reason = " ".join(str(error).split("\n")[0].split()).rstrip(".")
+        shown = re.sub(r"//[^/@]*@", "//***@", url)
         raise CommandError(
             "Expected option --storage to be a database URL such as sqlite:///optuna.db or a "
-            f"path ending in .log but {url!r} cannot be opened: {reason}."
+            f"path ending in .log but {shown!r} cannot be opened: {reason}."
         ) from error
+
+
+def _exists(url: str) -> bool:
+    if url.endswith(".log"):
+        return Path(url).is_file()
+    parts = make_url(url)
+    if parts.get_backend_name() != "sqlite" or not parts.database:
+        return True
+    return parts.database.startswith((":", "file:")) or Path(parts.database).is_file()
 
 
 def _open_sqlite(url: str) -> BaseStorage:
@@ -104,7 +124,7 @@ def create_or_continue(
     objectives: Sequence[str],
     settings: Mapping[str, Any],
 ) -> optuna.Study:
-    """Create the study, or open it if it was made with the same settings.
+    """Create the study, or open it if it was made with the same settings or is empty.
 
     Raises:
         CommandError: If it exists with other settings; the sentence names the first that differs.
@@ -119,8 +139,15 @@ def create_or_continue(
         )
     except optuna.exceptions.DuplicatedStudyError:
         study = optuna.load_study(storage=storage, sampler=sampler, study_name=name)
-        _check_settings(study, {"objectives": list(objectives), **settings})
-        return study
+        # Without settings and trials another process has made it a moment ago.
+        if SETTINGS in study.user_attrs or study.get_trials(deepcopy=False):
+            _check_settings(study, {"objectives": list(objectives), **settings})
+            return study
+        if study.directions != directions:
+            raise CommandError(
+                f"Expected the study {name!r} to have the directions of {' '.join(objectives)} "
+                "but it was made with others; give another --study-name."
+            ) from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names(list(objectives))
@@ -153,7 +180,10 @@ def load(storage: BaseStorage, name: str | None) -> optuna.Study:
     if name is None and len(names) == 1:
         name = names[0]
     if name not in names:
+        some = ", ".join(repr(known) for known in names[-_MANY:]) or "none"
+        which = "the studies in the storage" if len(names) <= _MANY else "the latest studies"
         raise CommandError(
-            f"Expected option --study-name to be one of {sorted(names)} but got {name!r}."
+            f"Expected option --study-name to name one of {which} ({some}) but got "
+            f"{'none' if name is None else repr(name)}."
         )
     return optuna.load_study(storage=storage, study_name=name)

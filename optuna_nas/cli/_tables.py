@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from optuna_nas.objective import ARCHITECTURE
 from optuna_nas.objective import FAIL_REASON
@@ -63,26 +64,47 @@ def print_front(
     console: Console, study: optuna.Study, front: Sequence[FrozenTrial], objectives: Sequence[str]
 ) -> None:
     """Print the front as a table; accuracy and parameters also where they are no objectives."""
+    if not front:
+        print(f"No trial of {study.study_name} is complete and feasible ({_counts(study)}).")
+        return
+    table = _table(study, front, objectives, with_architecture=True)
+    unlimited = console.options.update(max_width=10_000)
+    if console.measure(table, options=unlimited).maximum <= console.width:
+        console.print(table)
+        return
+    console.print(_table(study, front, objectives, with_architecture=False))
+    for trial in front:  # Whole, to be copied.
+        print(f"trial {trial.number}: {trial.user_attrs.get(ARCHITECTURE, '')}")
+
+
+def _table(
+    study: optuna.Study,
+    front: Sequence[FrozenTrial],
+    objectives: Sequence[str],
+    *,
+    with_architecture: bool,
+) -> Table:
     others = [
         name
-        for name in (front[0].user_attrs.get(METRICS, {}) if front else {})
+        for name in front[0].user_attrs.get(METRICS, {})
         if name not in objectives and name in ("val_accuracy", "params")
     ]
-    heading = "Pareto front" if len(objectives) > 1 else "Best trials"
-    table = Table(title=f"{heading} of {study.study_name} ({_counts(study)})")
+    heading = "Pareto front" if len(objectives) > 1 else "Best trial"
+    table = Table(title=Text(f"{heading} of {study.study_name} ({_counts(study)})"))
     table.add_column("trial", justify="right")
     for name in (*objectives, *others):
         table.add_column(title(name), justify="right")
-    table.add_column("architecture", overflow="fold")
+    if with_architecture:
+        table.add_column("architecture", no_wrap=True)
     for trial in front:
         measured: Mapping[str, float] = trial.user_attrs.get(METRICS, {})
-        table.add_row(
-            str(trial.number),
-            *(number(name, v) for name, v in zip(objectives, trial.values, strict=True)),
-            *(number(name, measured[name]) if name in measured else "" for name in others),
-            trial.user_attrs.get(ARCHITECTURE, ""),
-        )
-    console.print(table)
+        cells = [str(trial.number)]
+        cells += [number(name, v) for name, v in zip(objectives, trial.values, strict=True)]
+        cells += [number(name, measured[name]) if name in measured else "" for name in others]
+        if with_architecture:
+            cells.append(trial.user_attrs.get(ARCHITECTURE, ""))
+        table.add_row(*map(Text, cells))
+    return table
 
 
 def _counts(study: optuna.Study) -> str:
@@ -91,8 +113,8 @@ def _counts(study: optuna.Study) -> str:
         TrialState.PRUNED: "pruned",
         TrialState.FAIL: "failed",
         TrialState.RUNNING: "running",
+        TrialState.WAITING: "waiting",
     }
     states = [trial.state for trial in study.get_trials(deepcopy=False)]
-    return ", ".join(
-        f"{states.count(state)} {name}" for state, name in names.items() if state in states
-    )
+    counts = [f"{states.count(state)} {name}" for state, name in names.items() if state in states]
+    return ", ".join(counts) or "no trials"

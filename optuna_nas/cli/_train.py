@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-import sys
 from typing import Any
 
 from optuna_nas.cli._errors import CommandError
 from optuna_nas.cli._finish import check_output
 from optuna_nas.cli._finish import finish
 from optuna_nas.cli._finish import Training
+from optuna_nas.cli._interrupts import Interrupts
+from optuna_nas.cli._runner import show_progress
 from optuna_nas.cli._spaces import read_architecture
 
 
@@ -30,6 +30,6 @@ def train(
     check_output(Path(output))
     named, member = read_architecture(architecture, space, network)
     options = Training(named=named, data=data, **training)
-    progress = sys.stderr.isatty() and "CI" not in os.environ
-    finish(member, options, epochs=epochs, folder=Path(output), progress=progress)
+    with Interrupts():
+        finish(member, options, epochs=epochs, folder=Path(output), progress=show_progress())
     return 0

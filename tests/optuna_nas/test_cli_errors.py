@@ -6,29 +6,30 @@ from pathlib import Path
 import re
 
 import numpy as np
+import optuna
 import pytest
 
 from optuna_nas.cli import main
 
 
 WRONG = [
-    (["search", "--data", "nowhere"], "`data` to be .* but got 'nowhere'"),
+    (["search", "--data", "nowhere"], "--data to be .* but got 'nowhere'"),
     (["search", "--objectives", "accuracy"], "--objectives to be .* but got accuracy"),
     (["search", "--objectives", "macs", "macs"], "--objectives .* but got macs macs"),
     (["search", "--n-trials", "0"], "--n-trials to be at least 1 but got 0"),
-    (["search", "--n-trials", "many"], '"n_trials".* Got value: many'),
+    (["search", "--n-trials", "many"], "--n-trials to be an integer but got 'many'"),
     (["search", "--epochs", "0"], "--epochs to be at least 1 but got 0"),
     (["search", "--final-epochs", "0"], "--final-epochs to be at least 1 but got 0"),
     (["search", "--timeout", "-1"], "--timeout to be above 0 but got -1"),
     (["search", "--threads", "0"], "--threads to be at least 1 but got 0"),
     (["search", "--devices", "two"], "--devices to be a number, .* but got 'two'"),
     (["search", "--output", "text.ckpt"], "--output to be a folder .* but got 'text.ckpt'"),
-    (["search", "--tracking-uri", ""], "`tracking_uri` to be a URI but got ''"),
+    (["search", "--tracking-uri", ""], "--tracking-uri to be a URI but got ''"),
     (["search", "--devices", "999"], "--devices to be 1 to"),
-    (["search", "--seed", "-1"], "`seed` to be at least 0 but got -1"),
-    (["search", "--sampler", "best"], '"sampler".* Got value: best'),
-    (["search", "--precision", "12"], '"precision".* Got value: 12'),
-    (["search", "--accelerator", "abacus"], "`accelerator` to be .* but got 'abacus'"),
+    (["search", "--seed", "-1"], "--seed to be at least 0 but got -1"),
+    (["search", "--sampler", "best"], "--sampler to be one of genetic, .* but got 'best'"),
+    (["search", "--precision", "12"], "--precision to be one of 32-true, .* but got '12'"),
+    (["search", "--accelerator", "abacus"], "--accelerator to be .* but got 'abacus'"),
     (["search", "--storage", "foo://bar"], "--storage to be .* 'foo://bar' cannot be opened"),
     (["search", "--storage", "sqlite:////no/such/x.db"], "cannot be opened"),
     (["search", "--space", "nope"], "--space to be .* but got 'nope'"),
@@ -48,8 +49,18 @@ WRONG = [
     (["train", "|none~0|+|none~0|"], "to describe 3 nodes"),
     (["train", "C-S", "--epochs", "0"], "--epochs to be at least 1 but got 0"),
     (["train", "C-S", "--output", "text.ckpt/x"], "--output to be a folder to write in"),
-    (["train"], "architecture"),
-    (["show", "--study-name", "nobody"], r"--study-name to be one of \[\] but got 'nobody'"),
+    (["train"], "required: architecture"),
+    (["show", "--study-name", "nobody"], "'sqlite:///optuna.db' cannot be opened: there is no"),
+    (["show", "--storage", "no.log"], "'no.log' cannot be opened: there is no such file"),
+    (["search", "--timeout", "soon"], "--timeout to be a number but got 'soon'"),
+    (["search", "--network.channels", "x"], "--network.channels to be an integer but got 'x'"),
+    (["search", "--network", "3"], "--network to be integers by name but got '3'"),
+    (["search", "--config", "wrong.yaml"], "--epochs to be an integer but got 'many'"),
+    (["search", "--config", "unknown.yaml"], "colour"),
+    (["search", "--config", "broken.yaml"], "parsing"),
+    (["search", "--learning-rate", "0"], "--learning-rate to be above 0"),
+    (["search", "--space", "exit.py:space"], "importing it failed: SystemExit"),
+    (["search", "--storage", "foo://me:secret@host/db"], r"'foo://\*\*\*@host/db' cannot"),
     (["predict", "nothing.ckpt", "x.png"], "nothing.ckpt to be a checkpoint"),
     (["predict", "text.ckpt", "x.png"], "text.ckpt to be"),
     (["fly"], "fly"),
@@ -67,6 +78,10 @@ def test_wrong_input(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("text.ckpt").write_text("no checkpoint")
+    Path("exit.py").write_text("raise SystemExit")
+    Path("wrong.yaml").write_text("epochs: many\n")
+    Path("unknown.yaml").write_text("colour: red\n")
+    Path("broken.yaml").write_text("epochs: [\n")
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -74,6 +89,7 @@ def test_wrong_input(
     assert line.startswith("optuna-nas: error: ")
     assert re.search(sentence, line), line
     assert not Path("runs").exists()
+    assert not list(Path().glob("*.db"))
 
 
 def test_wrong_data_file(
@@ -90,3 +106,44 @@ def test_wrong_data_file(
 def test_help_needs_no_torch(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", "--help"]) == 0
     assert "--n-trials" in capsys.readouterr().out
+
+
+def test_diverged_training_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "C-O", "--epochs", "1", "--learning-rate", "1e30"]) == 2
+    out, err = capsys.readouterr()
+    assert "for 1 epoch ..." in out
+    (line,) = err.splitlines()
+    assert re.match("optuna-nas: error: The training diverged", line)
+    assert not Path("runs").exists()
+
+
+def test_show_asks_which_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        optuna.create_study(study_name=name, storage="sqlite:///optuna.db")
+    assert main(["show"]) == 2
+    assert "('a', 'b') but got none" in capsys.readouterr().err
+    assert main(["show", "--study-name", "c"]) == 2
+    assert "('a', 'b') but got 'c'" in capsys.readouterr().err
+    assert main(["show", "--study-name", "b"]) == 1
+    assert "No trial of b is complete and feasible (no trials)" in capsys.readouterr().out
+
+
+def test_study_of_another_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    storage = "sqlite:///optuna.db"
+    search = ["search", "--data", "nasbench201:cifar10", "--n-trials", "1", "--study-name"]
+    optuna.create_study(study_name="minimised", storage=storage)
+    assert main([*search, "minimised"]) == 2
+    assert "directions of val_accuracy" in capsys.readouterr().err
+    study = optuna.create_study(study_name="used", storage=storage, direction="maximize")
+    study.optimize(lambda trial: 1.0, n_trials=1)
+    assert main([*search, "used"]) == 2
+    assert "was made by another program" in capsys.readouterr().err
