@@ -145,24 +145,24 @@ class DartsSpace(SearchSpace):
     def to_graph(self, architecture: Architecture) -> nx.DiGraph[Any]:
         """Return both cells; each edge of a cell is a node with the attribute ``operation``.
 
-        The nodes are ``normal_0`` and ``normal_1`` (``input``), ``normal_i`` (``add``),
-        ``normal_i_1`` and ``normal_i_2`` for its two operations, ``normal_output`` (``concat``),
-        and likewise for ``reduce``.
+        The nodes are ``normal_0`` and ``normal_1`` for the inputs, ``normal_i`` (``add``),
+        ``normal_i_1`` and ``normal_i_2`` for its two operations, ``normal_output`` for the joined
+        nodes, and likewise for ``reduce``.
         """
         import networkx as nx
 
         cells = darts_cells(self.require_member(architecture))
         graph: nx.DiGraph[Any] = nx.DiGraph(space=self.name)
         for name, cell in cells.items():
-            graph.add_node(f"{name}_0", operation="input")
-            graph.add_node(f"{name}_1", operation="input")
+            graph.add_node(f"{name}_0", operation=f"{name} input 0")
+            graph.add_node(f"{name}_1", operation=f"{name} input 1")
             for i, edges in enumerate(cell.nodes, start=2):
                 for k, (operation, source) in enumerate(edges, start=1):
                     graph.add_node(f"{name}_{i}_{k}", operation=operation)
                     graph.add_edge(f"{name}_{source}", f"{name}_{i}_{k}")
                 graph.add_node(f"{name}_{i}", operation="add")
                 graph.add_edges_from((f"{name}_{i}_{k}", f"{name}_{i}") for k in (1, 2))
-            graph.add_node(f"{name}_output", operation="concat")
+            graph.add_node(f"{name}_output", operation=f"{name} output")
             graph.add_edges_from((f"{name}_{i}", f"{name}_output") for i in cell.concat)
         return graph
 
