@@ -198,13 +198,20 @@ class ArchitectureSampler(BaseSampler):
         """Return ``params``, or what is found in its place if it is taken or infeasible."""
         candidate, violation = params, self._feasibility.violation(params)
         least: tuple[float, Params] | None = None
-        for _ in range(self._max_tries if not self._feasibility else self._max_feasible_tries):
+        n_tries = self._max_tries if not self._feasibility else self._max_feasible_tries
+        for n_tried in range(n_tries):
             if not history.is_taken(candidate):
                 if violation == 0:
                     return candidate
                 if least is None or violation < least[0]:
                     least = violation, candidate
-            varied = domain.complete(self.vary(candidate, history, domain, rng), rng)
+            if n_tried < n_tries // 2:
+                varied = self.vary(candidate, history, domain, rng)
+            else:  # By then small steps are the better bet, however the strategy varies.
+                if least is not None and n_tried == n_tries // 2:
+                    violation, candidate = least
+                varied = domain.mutate_one(candidate, rng)
+            varied = domain.complete(varied, rng)
             varied_violation = self._feasibility.violation(varied)
             # Downhill towards the feasible; among the feasible, anywhere.
             if varied_violation <= max(violation, 0.0) or rng.random() < 0.1:
