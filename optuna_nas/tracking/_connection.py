@@ -169,7 +169,7 @@ def connect(uri: str, experiment: str, artifact_location: str | None) -> Connect
     if uri.startswith(("http://", "https://")):
         for name, value in _PATIENCE.items():
             os.environ.setdefault(name, value)
-    with _quiet(), _alone(uri):
+    with _quiet(), alone(uri):
         client = MlflowClient(tracking_uri=uri)
         found = client.get_experiment_by_name(experiment)
         if found is not None:
@@ -215,11 +215,12 @@ def without_password(text: str) -> str:
 
 
 @contextmanager
-def _alone(uri: str) -> Iterator[None]:
-    """Keep two processes from making the tables of the same sqlite file at once.
+def alone(uri: str) -> Iterator[None]:
+    """Let one process at a time make the tables of an sqlite file, or the run of a study, in it.
 
     MLflow's own lock does not cover all that it does then. An sqlite transaction on a file in the
-    folder for temporary files is a lock on every system, and a killed process releases it.
+    folder for temporary files is a lock on every system, and a killed process releases it. For
+    other stores it does nothing.
     """
     if _database(uri) is None:
         yield

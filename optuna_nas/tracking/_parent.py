@@ -11,6 +11,7 @@ import time
 from optuna.study import Study
 
 from optuna_nas.search_space import SearchSpace
+from optuna_nas.tracking._connection import alone
 from optuna_nas.tracking._connection import Connection
 from optuna_nas.tracking._connection import without_password
 from optuna_nas.tracking._records import millis
@@ -55,18 +56,32 @@ def objective_names(study: Study, names: Sequence[str] | None) -> list[str]:
 
 def ensure_parent(connection: Connection, study: Study, settings: Settings) -> str:
     """Return the id of the study's run: the one that the study names, or a new one."""
+    known = _known_parent(connection, study, settings)
+    if known is not None:
+        return known
+    with alone(settings.tracking_uri):
+        return _known_parent(connection, study, settings) or _make_parent(
+            connection, study, settings
+        )
+
+
+def _known_parent(connection: Connection, study: Study, settings: Settings) -> str | None:
     known = study.user_attrs.get(PARENT_RUN_ID)
     run = connection.find_run(str(known)) if known else None
-    if run is not None and run.data.tags.get(_STUDY) == study.study_name:
-        connection.client.update_run(run.info.run_id, status="RUNNING")
-        _log_settings(connection, run.info.run_id, settings, run.data.params)
-        return str(run.info.run_id)
+    if run is None or run.data.tags.get(_STUDY) != study.study_name:
+        return None
+    connection.client.update_run(run.info.run_id, status="RUNNING")
+    _log_settings(connection, run.info.run_id, settings, run.data.params)
+    return str(run.info.run_id)
+
+
+def _make_parent(connection: Connection, study: Study, settings: Settings) -> str:
     own = connection.create_run(study.study_name, millis(None), _parent_tags(study, settings))
     study.set_user_attr(TRACKING_URI, without_password(settings.tracking_uri))
     study.set_user_attr(PARENT_RUN_ID, own)
     time.sleep(_SETTLE)
     agreed = str(study.user_attrs[PARENT_RUN_ID])
-    if agreed != own:  # Several processes made one; the last to say so wins.
+    if agreed != own:  # Several hosts made one; the last to say so wins.
         connection.client.delete_run(own)
     else:
         _log_settings(connection, own, settings, {})

@@ -230,7 +230,7 @@ def test_one_process_at_a_time_opens_a_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with _connection._alone("sqlite:///a.db"):
+    with _connection.alone("sqlite:///a.db"):
         (lock,) = tmp_path.glob("*.lock")
         other = sqlite3.connect(lock, timeout=0)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
@@ -241,7 +241,7 @@ def test_one_process_at_a_time_opens_a_database(
 
 def test_no_place_for_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    with _connection._alone("sqlite:///a.db"):
+    with _connection.alone("sqlite:///a.db"):
         pass
     assert list(tmp_path.iterdir()) == []
 

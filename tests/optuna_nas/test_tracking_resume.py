@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 import subprocess
 import sys
+import threading
+import time
+from typing import Any
 
 from mlflow import MlflowClient
 import optuna
@@ -16,6 +19,7 @@ import pytest
 from optuna_nas import ArchitectureObjective
 from optuna_nas.tracking import MLflowTracker
 from optuna_nas.tracking._connection import connect
+from optuna_nas.tracking._connection import Connection
 from tests.optuna_nas.test_tracking import evaluate
 from tests.optuna_nas.test_tracking import Read
 from tests.optuna_nas.test_tracking import SPACE
@@ -190,6 +194,7 @@ import sys, time, optuna
 from optuna_nas import ArchitectureObjective
 from optuna_nas.tracking import MLflowTracker
 from optuna_nas.tracking._connection import connect
+from optuna_nas.tracking._connection import Connection
 from tests.optuna_nas.test_tracking import evaluate, SPACE
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 storage = optuna.storages.JournalStorage(
@@ -204,6 +209,30 @@ with MLflowTracker(tracking_uri="sqlite:///mlflow.db", objectives=names) as trac
     objective = ArchitectureObjective(SPACE, evaluate, objectives=names, observers=observers)
     study.optimize(objective, n_trials=8, callbacks=[tracker])
 """
+
+
+@pytest.mark.slow
+def test_slow_store_does_not_make_two_parents(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = optuna.create_study(study_name="race")
+    MLflowTracker("other", tracking_uri=uri).start(optuna.create_study())  # The tables.
+    create_run = Connection.create_run
+    delays = [0.0, 0.5]
+
+    def slow(self: Connection, *args: Any) -> str:
+        time.sleep(delays.pop())
+        return create_run(self, *args)
+
+    monkeypatch.setattr(Connection, "create_run", slow)
+    trackers = [MLflowTracker(tracking_uri=uri) for _ in range(2)]
+    threads = [threading.Thread(target=tracker.start, args=[study]) for tracker in trackers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    parent = Read(uri, study).parent
+    client = MlflowClient(uri)
+    runs = client.search_runs([parent.info.experiment_id], "tags.`optuna.study_name` = 'race'")
+    assert [run.info.run_id for run in runs] == [parent.info.run_id]
 
 
 @pytest.mark.slow
