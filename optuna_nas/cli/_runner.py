@@ -41,6 +41,7 @@ class SearchRun:
         objective: What ``study.optimize`` calls.
         objectives: Names of the objectives.
         tracker: Follows the trials.
+        tracking_uri: Where it writes.
         n_trials: Finished trials that the study has at the end.
         timeout: Seconds after which no trial starts.
         progress: Whether to show a progress bar.
@@ -50,6 +51,7 @@ class SearchRun:
     objective: Callable[[optuna.Trial], float | Sequence[float]]
     objectives: Sequence[str]
     tracker: MLflowTracker
+    tracking_uri: str
     n_trials: int
     timeout: float | None
     progress: bool
@@ -106,10 +108,20 @@ class SearchRun:
         objective = recovery.Marked(
             ArchitectureObjective(space, evaluate, objectives=objectives, observers=[tracker])
         )
-        return cls(study, objective, objectives, tracker, n_trials, timeout, show_progress())
+        return cls(
+            study,
+            objective,
+            objectives,
+            tracker,
+            tracking_uri,
+            n_trials,
+            timeout,
+            show_progress(),
+        )
 
     def run(self) -> None:
         """Run trials until ``n_trials`` are finished, those of earlier runs included."""
+        print(f"study: {self.study.study_name}{_where_to_look(self.tracking_uri)}", flush=True)
         abandoned = recovery.fail_abandoned_trials(self.study)
         self.tracker.start(self.study)
         n_finished = len(self.study.get_trials(deepcopy=False, states=_FINISHED))
@@ -196,6 +208,12 @@ def check_options(
         )
     if timeout is not None and timeout <= 0:
         raise CommandError(f"Expected option --timeout to be above 0 but got {timeout}.")
+
+
+def _where_to_look(tracking_uri: str) -> str:
+    if not tracking_uri.startswith("sqlite:"):
+        return ""
+    return f"; follow it with: mlflow ui --backend-store-uri {tracking_uri}"
 
 
 def show_progress() -> bool:
