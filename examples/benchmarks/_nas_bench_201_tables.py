@@ -132,6 +132,8 @@ def hypervolume_tables(
     runs: Runs, scorers: Mapping[str, Scorer], evaluations: Sequence[int]
 ) -> list[Table]:
     """Return a table for each data set: hypervolume regret, repeats and different functions."""
+    if not evaluations:
+        return []
     last = max(evaluations)
     tables = []
     for dataset in datasets_of(runs):
