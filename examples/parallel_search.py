@@ -1,16 +1,14 @@
 """Several processes on one study, tracked in one MLflow experiment.
 
 All that the processes share is the study in ``optuna.db`` and the runs in ``mlflow.db``. The
-sampler keeps its state in the study, so each process continues what the others found. Run it
-again, and it continues the study; another terminal or another machine with the same storage may
-join.
+sampler keeps its state in the study, so each process builds on what the others found. Run it
+again, and it goes on with the study.
 """
 
 import functools
 import multiprocessing
 
 import optuna
-from optuna.study import MaxTrialsCallback
 import torch
 
 from lightning_modules import build_chain_network
@@ -22,18 +20,18 @@ from optuna_nas.samplers import GeneticSampler
 from optuna_nas.tracking import MLflowTracker
 
 
-N_TRIALS = 16  # Of all processes together.
 N_PROCESSES = 2
+N_TRIALS = 6  # Of each process.
 STUDY = {"study_name": "parallel", "storage": "sqlite:///optuna.db"}
 
-space = ChainSpace()
+space = ChainSpace(filters=(8, 16, 32))
 
 
 def work(tracker):
-    """Run trials until the study has enough."""
+    """Run the trials of one process."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     torch.set_num_threads(1)  # More would compete for the cores with the other processes.
-    study = optuna.load_study(sampler=GeneticSampler(space=space, population_size=8), **STUDY)
+    study = optuna.load_study(sampler=GeneticSampler(space=space, population_size=4), **STUDY)
     data = DigitsDataModule()
     build = functools.partial(
         build_chain_network, input_shape=data.input_shape, num_classes=data.num_classes
@@ -42,7 +40,7 @@ def work(tracker):
     objective = ArchitectureObjective(
         space, evaluate, objectives=["val_accuracy", "macs"], observers=[tracker]
     )
-    study.optimize(objective, callbacks=[tracker, MaxTrialsCallback(N_TRIALS)])
+    study.optimize(objective, n_trials=N_TRIALS, callbacks=[tracker])
 
 
 def main():
@@ -57,7 +55,7 @@ def main():
             worker.start()
         for worker in workers:
             worker.join()
-    print(f"{len(study.trials)} trials by {N_PROCESSES} processes; the Pareto front:")
+    print(f"{len(study.trials)} trials; the Pareto front:")
     for trial in sorted(study.best_trials, key=lambda trial: trial.values):
         accuracy, macs = trial.values
         print(f"{accuracy:.3f}  {macs:8.0f}  {trial.user_attrs['architecture']}")

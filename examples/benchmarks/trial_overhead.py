@@ -11,7 +11,8 @@ Ratio: the time of one Fashion-MNIST epoch through ``TrainingEvaluator``, buildi
 included, over the time of a plain loop with the same network, batches, optimizer, schedule, memory
 format and validation, which gives the same accuracy. Target: at most 1.10.
 
-Everything runs in one CPU thread.
+Everything runs in one CPU thread. Wall-clock times suffer from whatever else runs on the machine,
+so CPU times stand beside them.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from contextlib import ExitStack
 import functools
 import os
 from pathlib import Path
-from statistics import median
 import tempfile
 import time
 from typing import Any
 from unittest.mock import patch
 
 from jsonargparse import ArgumentParser
+import numpy as np
 import optuna
 from optuna.storages import RDBStorage
 import pytorch_lightning as pl
@@ -76,7 +77,7 @@ class Stopwatch:
         self.wall: Counter[str] = Counter()
         self.cpu: Counter[str] = Counter()
         self._open = ["everything else"]
-        self._since = (time.perf_counter(), time.process_time())
+        self._since = _clocks()
 
     def reset(self) -> None:
         """Start again at zero."""
@@ -95,7 +96,7 @@ class Stopwatch:
         self._open.pop()
 
     def _switch(self) -> None:
-        now = (time.perf_counter(), time.process_time())
+        now = _clocks()
         self.wall[self._open[-1]] += now[0] - self._since[0]
         self.cpu[self._open[-1]] += now[1] - self._since[1]
         self._since = now
@@ -208,7 +209,7 @@ def report_overhead(n_trials: int, n_warm_up: int) -> None:
         for seconds in (watch.wall, watch.cpu)
     )
     print(f"  {'overhead: all but the training loop':36}  {wall:7.4f} s {cpu:7.4f} s")
-    print(f"Overhead {wall:.3f} s: target below 0.5 s {'met' if wall < 0.5 else 'MISSED'}.")
+    print(f"Overhead {wall:.3f} s (CPU {cpu:.3f} s); the target is below 0.5 s.")
     print(f"The first trial of the process, which imports and warms up: {first:.3f} s.\n")
 
 
@@ -249,22 +250,30 @@ def report_ratio(name: str, data: InMemoryDataModule, repetitions: int) -> None:
         build_network, input_shape=data.input_shape, num_classes=data.num_classes, **arguments
     )
     evaluate = TrainingEvaluator(build, data, max_epochs=1)
-    ours, bare = [], []
+    times = []
     for _ in range(repetitions):
-        started = time.perf_counter()
+        clocks = [_clocks()]
         accuracy = evaluate(architecture).metrics["val_accuracy"]
-        middle = time.perf_counter()
+        clocks.append(_clocks())
         expected = train_bare(build, architecture, data)
-        ours.append(middle - started)
-        bare.append(time.perf_counter() - middle)
+        clocks.append(_clocks())
+        times.append(np.diff(clocks, axis=0))
         if abs(accuracy - expected) > 1e-6:
             raise RuntimeError(f"Not the same training: {accuracy=}, {expected=}.")
-    ratios = [a / b for a, b in zip(ours, bare, strict=True)]
-    ratio = median(ratios)
+    ours, bare = np.median(times, axis=0)
+    ratios = np.array([pair[0] / pair[1] for pair in times])
+    ratio, cpu_ratio = np.median(ratios, axis=0)
     print(f"One epoch of a {name}, accuracy {accuracy:.4f} both ways, {repetitions} repetitions")
-    print(f"  evaluator {median(ours):.2f} s, bare loop {median(bare):.2f} s (medians)")
-    print(f"  ratios {' '.join(f'{r:.3f}' for r in ratios)}")
-    print(f"Ratio {ratio:.3f}: target at most 1.10 {'met' if ratio <= 1.1 else 'MISSED'}.\n")
+    for what, i in (("wall", 0), ("CPU", 1)):
+        print(
+            f"  {what:5} evaluator {ours[i]:.2f} s, bare loop {bare[i]:.2f} s (medians); ratios "
+            + " ".join(f"{r:.3f}" for r in ratios[:, i])
+        )
+    print(f"Ratio {ratio:.3f} (CPU {cpu_ratio:.3f}); the target is at most 1.10.\n")
+
+
+def _clocks() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
