@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import logging
 from typing import Any
 
 from optuna_nas.benchmarks import is_benchmark_name
@@ -33,6 +34,7 @@ def run(command: str, options: dict[str, Any]) -> int:
 
 
 def _run_with_torch(command: str, options: dict[str, Any], threads: int) -> int:
+    from pytorch_lightning.trainer.connectors import signal_connector
     import torch
 
     from lightning_modules.datamodules import DataError
@@ -41,6 +43,8 @@ def _run_with_torch(command: str, options: dict[str, Any], threads: int) -> int:
     from optuna_nas.cli._train import train
 
     torch.set_num_threads(threads)
+    # It repeats each signal that ends a training.
+    logging.getLogger(signal_connector.__name__).setLevel(logging.WARNING)
     commands: dict[str, Callable[..., int]] = {
         "search": search,
         "train": train,
