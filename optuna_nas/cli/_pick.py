@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import math
 
 import numpy as np
 from optuna.study import StudyDirection
@@ -14,16 +15,17 @@ def knee(front: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> 
 
     Each objective is scaled to [0, 1] between its best and its worst value on the front; the
     distance is Euclidean (compromise programming, Zeleny, Multiple Criteria Decision Making, 1973,
-    with p = 2). Infinite values count as the worst finite one.
+    with p = 2). A trial with an infinite value is taken only if there is no other.
 
     Args:
         front: At least one completed trial.
         directions: Directions of the study.
     """
+    finite = [trial for trial in front if all(map(math.isfinite, trial.values))]
+    if not finite:
+        return front[0]
     signs = [-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in directions]
-    losses = np.array([trial.values for trial in front], dtype=float) * signs
-    finite = np.where(np.isfinite(losses), losses, np.nan)
-    best, worst = np.nanmin(finite, axis=0), np.nanmax(finite, axis=0)
+    losses = np.array([trial.values for trial in finite], dtype=float) * signs
+    best, worst = losses.min(axis=0), losses.max(axis=0)
     width = np.where(worst > best, worst - best, 1.0)
-    scaled = (np.clip(losses, best, worst) - best) / width
-    return front[int(np.linalg.norm(scaled, axis=1).argmin())]
+    return finite[int(np.linalg.norm((losses - best) / width, axis=1).argmin())]

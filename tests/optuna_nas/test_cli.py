@@ -183,10 +183,13 @@ def test_resume_counts_all_finished_trials(run: Callable[..., str]) -> None:
     run(*search, "--n-trials", "2")
     first = load("again").trials
     written = Path("runs/again/best.ckpt").stat().st_mtime_ns
+    description = Path("runs/again/best.json").read_text()
+    Path("runs/again/best.json").unlink()  # As if killed before it was written.
     out = run(*search, "--n-trials", "2")
     assert "has 2 finished trials" in out
     assert "Training" not in out
     assert Path("runs/again/best.ckpt").stat().st_mtime_ns == written
+    assert Path("runs/again/best.json").read_text() == description
     run(*search, "--n-trials", "4")
     trials = load("again").trials
     assert len(trials) == 4
@@ -237,6 +240,62 @@ def test_own_space_and_data(run: Callable[..., str]) -> None:
     run("predict", "runs/own/best.ckpt", "new.npy", status=2)  # Does not know the space.
     run("train", "width=5", "--data", "data.npz", *own, "--epochs", "1")
     assert "own" in run("show", "--storage", "journal.log")
+
+
+@pytest.mark.slow
+def test_own_space_of_a_module_and_folder_of_images(
+    run: Callable[..., str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    for name, low in [("dark", 0), ("light", 150)]:
+        Path("photos", name).mkdir(parents=True)
+        for i in range(20):
+            pixels = rng.integers(low, low + 100, size=(9, 9, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(f"photos/{name}/{i}.png")
+    Path("widths").mkdir()
+    Path("widths/__init__.py").write_text(
+        "from optuna.distributions import CategoricalDistribution\n"
+        "from torch import nn\n"
+        "from optuna_nas import CustomSpace\n"
+        "def build(a):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(243, a['width']),\n"
+        "                         nn.Linear(a['width'], 2))\n"
+        "lines = CustomSpace({'width': CategoricalDistribution([2, 4])}, build=build)\n"
+    )
+    monkeypatch.syspath_prepend(str(Path().resolve()))
+    own = ["--space", "widths:lines"]
+    search = ["search", "--data", "photos", *own, "--epochs", "1", "--n-trials", "2"]
+    out = run(*search, "--study-name", "photos", "--batch-size", "8")
+    assert "Best trial of photos" in out
+    predict = ["predict", "runs/photos/best.ckpt", "photos/light/0.png", "photos/dark/0.png"]
+    out = run(*predict, *own)
+    assert len(re.findall("photos/(light|dark)/0.png", out)) == 2
+    assert main(predict) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "which was widths:lines at its training" in line
+
+
+def test_narrow_terminal_and_names_like_markup(
+    run: Callable[..., str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = ["search", "--data", "nasbench201:cifar10", "--n-trials", "2", "--study-name"]
+    out = run(*search, "[red]a")
+    assert "Best trial of [red]a (2 complete)" in out
+    architecture = load("[red]a").best_trial.user_attrs["architecture"]
+    assert f"│ {architecture} │" in out
+    monkeypatch.setenv("COLUMNS", "50")
+    out = run("show")
+    assert f"\ntrial {load('[red]a').best_trial.number}: {architecture}\n" in out
+
+
+def test_tracking_that_fails_is_a_warning_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    search = ["search", "--data", "nasbench201:cifar10", "--n-trials", "2"]
+    assert main([*search, "--tracking-uri", "nonsense://x"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("optuna-nas: warning: Tracking in MLflow at nonsense://x failed; ")
 
 
 @pytest.mark.slow

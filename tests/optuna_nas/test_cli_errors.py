@@ -147,3 +147,24 @@ def test_study_of_another_program(
     study.optimize(lambda trial: 1.0, n_trials=1)
     assert main([*search, "used"]) == 2
     assert "was made by another program" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("code", "status"), [("3", 3), ("", 0), ("'stopped'", 1)])
+def test_exit_of_a_users_own_code(
+    code: str,
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(
+        "import sys\n"
+        "from optuna.distributions import IntDistribution\n"
+        "from optuna_nas import CustomSpace\n"
+        "def build(a):\n"
+        f"    sys.exit({code})\n"
+        "space = CustomSpace({'width': IntDistribution(2, 9)}, build=build)\n"
+    )
+    assert main(["search", "--space", "mine.py:space"]) == status
+    assert capsys.readouterr().err == ("stopped\n" if status == 1 else "")
