@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 
 from optuna_nas.objective import ARCHITECTURE
 from optuna_nas.search_space import Architecture
+from optuna_nas.tracking._connection import alone
 from optuna_nas.tracking._connection import connect
 from optuna_nas.tracking._connection import OwnProblem
 from optuna_nas.tracking._drawing import to_png
@@ -67,6 +68,7 @@ class StudySession:
         self._study = study
         self._objectives = objective_names(study, settings.objectives)
         self._maximize = [d == StudyDirection.MAXIMIZE for d in study.directions]
+        self._uri = settings.tracking_uri
         self._connection = connect(
             settings.tracking_uri,
             settings.experiment or study.study_name,
@@ -129,10 +131,16 @@ class StudySession:
 
     def log_final(self, number: int, metrics: Mapping[str, float], path: Path | None) -> None:
         """Log the finished model as a run of its own, its metrics also on study and trial."""
-        digest = digest_of(path, number, metrics)
-        run_id = start_final(self._connection, self._parent_id, digest)
-        if run_id is None:
-            return
+        with alone(self._uri):  # Else another process could take the run for an abandoned one.
+            run_id = start_final(
+                self._connection, self._parent_id, digest_of(path, number, metrics)
+            )
+            if run_id is not None:
+                self._fill_final(run_id, number, metrics, path)
+
+    def _fill_final(
+        self, run_id: str, number: int, metrics: Mapping[str, float], path: Path | None
+    ) -> None:
         now = millis(None)
         points = [Point(safe_key(name), value, now, 0) for name, value in metrics.items()]
         self._connection.log(self._parent_id, points=points, tags={TRIAL: str(number)})
