@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from contextlib import suppress
 import multiprocessing
 import os
 from pathlib import Path
@@ -46,9 +47,10 @@ class CommandProcess:
             time.sleep(0.02)
 
     def send(self, number: int) -> None:
-        """Send a signal."""
+        """Send a signal, as a terminal does: to nobody if the process has ended."""
         assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        with suppress(ProcessLookupError):
+            os.kill(self._process.pid, number)
 
     def join(self) -> int:
         """Wait for the end and return the exit status, that of a signal as a negative number."""
