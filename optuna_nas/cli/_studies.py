@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import datetime
@@ -23,22 +22,23 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import OperationalError
 
+from optuna_nas import samplers
 from optuna_nas.cli._errors import CommandError
-from optuna_nas.samplers import GeneticSampler
-from optuna_nas.samplers import LocalSearchSampler
-from optuna_nas.samplers import RandomArchitectureSampler
-from optuna_nas.samplers import RegularizedEvolutionSampler
 from optuna_nas.search_space import SearchSpace
 
 
 SETTINGS = "search"
 """Study user attribute: the settings that a continued search must share."""
 
-_OURS: dict[str, Callable[..., optuna.samplers.BaseSampler]] = {
-    "genetic": GeneticSampler,
-    "local-search": LocalSearchSampler,
-    "regularized-evolution": RegularizedEvolutionSampler,
-    "random-architecture": RandomArchitectureSampler,
+_OURS = {
+    "genetic": "GeneticSampler",
+    "local-search": "LocalSearchSampler",
+    "regularized-evolution": "RegularizedEvolutionSampler",
+    "random-architecture": "RandomArchitectureSampler",
+    "reinforce": "ReinforceSampler",
+    "ppo": "PPOSampler",
+    "actor-critic": "ActorCriticSampler",
+    "ddpg": "DDPGSampler",
 }
 _PATIENT = {"connect_args": {"timeout": 60}}
 _MANY = 10
@@ -107,9 +107,18 @@ def new_name(prefix: str) -> str:
 
 
 def make_sampler(name: str, *, seed: int, space: SearchSpace) -> optuna.samplers.BaseSampler:
-    """Return the sampler with the given name of the command line."""
+    """Return the sampler with the given name of the command line.
+
+    Raises:
+        CommandError: If it needs PyTorch and there is none.
+    """
     if name in _OURS:
-        return _OURS[name](seed=seed, space=space)
+        try:  # Some load PyTorch.
+            cls = getattr(samplers, _OURS[name])
+        except ImportError as error:
+            raise CommandError(str(error)) from error
+        made: optuna.samplers.BaseSampler = cls(seed=seed, space=space)
+        return made
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     if name == "tpe":
