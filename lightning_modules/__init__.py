@@ -16,14 +16,21 @@ from lightning_modules.cost_metrics import count_macs
 from lightning_modules.cost_metrics import count_params
 from lightning_modules.cost_metrics import measure_latency_ms
 from lightning_modules.cost_metrics import measure_throughput
+from lightning_modules.costs import ArchitectureCosts
+from lightning_modules.costs import COST_METRICS
+from lightning_modules.costs import CostMeter
+from lightning_modules.costs import COUNTED_METRICS
 from lightning_modules.darts import build_darts_network
 from lightning_modules.darts import DartsCell
 from lightning_modules.darts import DartsNetwork
 from lightning_modules.darts_operations import CELL_OPERATIONS
-from lightning_modules.evaluator import COST_METRICS
+from lightning_modules.energy import measure_energy_mj
 from lightning_modules.evaluator import TRAINED_METRICS
 from lightning_modules.evaluator import TrainingEvaluator
 from lightning_modules.final import train_final
+from lightning_modules.memory import device_memory_mb
+from lightning_modules.memory import estimate_training_memory_mb
+from lightning_modules.memory import measure_peak_memory_mb
 from lightning_modules.mobile import build_mobile_network
 from lightning_modules.mobile import InvertedBottleneck
 from lightning_modules.mobile import MobileNetwork
@@ -34,12 +41,15 @@ from lightning_modules.tasks import ImageClassifier
 
 __all__ = [
     "ArchitectureClassifier",
+    "ArchitectureCosts",
     "BUILDERS",
     "CELL_OPERATIONS",
     "COST_METRICS",
+    "COUNTED_METRICS",
     "Cell",
     "CellNetwork",
     "CheckpointError",
+    "CostMeter",
     "DartsCell",
     "DartsNetwork",
     "FinishedModel",
@@ -57,9 +67,13 @@ __all__ = [
     "count_macs",
     "count_params",
     "describe_build",
+    "device_memory_mb",
+    "estimate_training_memory_mb",
     "load_checkpoint",
     "make_operation",
+    "measure_energy_mj",
     "measure_latency_ms",
+    "measure_peak_memory_mb",
     "measure_throughput",
     "read_architecture",
     "train_final",

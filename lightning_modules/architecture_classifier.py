@@ -5,9 +5,7 @@ from __future__ import annotations
 from lightning_modules.builders import build_network
 from lightning_modules.tasks import ImageClassifier
 from optuna_nas import Architecture
-from optuna_nas import CellSpace
-from optuna_nas import ChainSpace
-from optuna_nas import SearchSpace
+from optuna_nas.search_space import read_named
 
 
 class ArchitectureClassifier(ImageClassifier):
@@ -16,12 +14,14 @@ class ArchitectureClassifier(ImageClassifier):
     All arguments are plain hyperparameters, so ``load_from_checkpoint`` needs the path alone.
 
     Args:
-        architecture: String encoding of a chain, e.g. ``C-C-S-O``, or of a cell, e.g.
-            ``|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|``.
+        architecture: String encoding of a chain, e.g. ``C-C-S-O``, of a cell, e.g.
+            ``|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|``, of a
+            mobile network, e.g. :data:`~optuna_nas.search_space.MOBILENET_V3_LARGE`, or a
+            genotype, e.g. :data:`~optuna_nas.search_space.DARTS_V2`.
         input_shape: (channels, height, width) of an image.
         num_classes: Number of classes.
         builder_arguments: More arguments of the builder; for a cell ``channels``,
-            ``cells_per_stage`` and ``stages``.
+            ``cells_per_stage`` and ``stages``, for a genotype ``channels`` and ``cells``.
         learning_rate: See :class:`ImageClassifier`, as for the next four.
         weight_decay: Weight decay.
         optimizer: ``adamw`` or ``sgd``.
@@ -68,24 +68,20 @@ class ArchitectureClassifier(ImageClassifier):
 
 
 def read_architecture(text: str) -> Architecture:
-    """Read a string encoding with the first known search space that can.
+    """Read a string encoding in the first named search space that can.
 
     Raises:
-        ValueError: If none can; the message holds what each one says.
+        ValueError: If none can; the sentence says why.
 
     Example:
 
         >>> read_architecture("C-S-O").space
         'chain'
     """
-    spaces: list[SearchSpace] = [ChainSpace(), CellSpace()]
-    problems: list[str] = []
-    for space in spaces:
-        try:
-            return space.from_string(text)
-        except ValueError as error:
-            problems.append(f"As a {space.name}: {error}")
-    raise ValueError(
-        "Expected argument `architecture` to be the string of a chain or a cell but got "
-        f"{text!r}. " + " ".join(problems)
-    )
+    try:
+        return read_named(text)[2]
+    except ValueError as error:
+        raise ValueError(
+            f"Expected argument `architecture` to be the string of an architecture but got "
+            f"{text!r}. {error}"
+        ) from error

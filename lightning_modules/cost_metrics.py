@@ -53,7 +53,7 @@ def count_macs(network: nn.Module, input_shape: tuple[int, ...]) -> int:
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # It hides attention from the counter.
     try:
-        with _evaluation_mode(network), torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+        with evaluation_mode(network), torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
             torch.func.functional_call(network, tensors, (sample,))
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
@@ -86,21 +86,17 @@ def measure_latency_ms(
     Raises:
         ValueError: If an argument is out of range.
     """
-    if batch_size < 1:
-        raise ValueError(f"Expected argument `batch_size` to be at least 1 but got {batch_size}.")
     if threads is not None and threads < 1:
         raise ValueError(f"Expected argument `threads` to be at least 1 but got {threads}.")
     if min_run_time <= 0:
         raise ValueError(f"Expected argument `min_run_time` to be above 0 but got {min_run_time}.")
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(batch_size, *input_shape, generator=generator)
-    images = images.to(device=_device(network), dtype=_dtype(network))
+    images = random_images(network, input_shape, batch_size)
     timer = Timer(
         "network(images)",
         globals={"network": network, "images": images},
         num_threads=torch.get_num_threads() if threads is None else threads,
     )
-    with _current(images.device), _evaluation_mode(network), torch.inference_mode():
+    with _current(images.device), evaluation_mode(network), torch.inference_mode():
         measurement = timer.blocked_autorange(min_run_time=min_run_time)
     return float(measurement.median) * 1e3
 
@@ -131,7 +127,8 @@ def measure_throughput(
 
 
 @contextmanager
-def _evaluation_mode(network: nn.Module) -> Iterator[None]:
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Switch a network to evaluation, and its modules back to what they were."""
     training = {module: module.training for module in network.modules()}
     network.eval()
     try:
@@ -149,6 +146,21 @@ def _current(device: torch.device) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def random_images(
+    network: nn.Module, input_shape: tuple[int, ...], batch_size: int
+) -> torch.Tensor:
+    """Return normal random numbers, always the same, of the network's device and type.
+
+    Raises:
+        ValueError: If ``batch_size`` is less than 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"Expected argument `batch_size` to be at least 1 but got {batch_size}.")
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(batch_size, *input_shape, generator=generator)
+    return images.to(device=_device(network), dtype=_dtype(network))
 
 
 def _device(network: nn.Module) -> torch.device:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import copy
+import functools
 import os
 import threading
 import traceback
@@ -17,21 +18,20 @@ import torch
 from torch import nn
 
 from lightning_modules import _training
-from lightning_modules.cost_metrics import count_macs
-from lightning_modules.cost_metrics import count_params
-from lightning_modules.cost_metrics import measure_latency_ms
-from lightning_modules.cost_metrics import measure_throughput
+from lightning_modules.costs import ArchitectureCosts
+from lightning_modules.costs import COST_METRICS
+from lightning_modules.costs import CostMeter
+from lightning_modules.memory import device_memory_mb
 from lightning_modules.tasks import check_training_arguments
 from lightning_modules.tasks import ImageClassifier
 from optuna_nas import Architecture
+from optuna_nas import Constraint
 from optuna_nas import Evaluation
 from optuna_nas.evaluation import Report
 
 
 TRAINED_METRICS = ("val_accuracy", "val_loss", "train_loss")
 """Metrics that need training: accuracy in [0, 1], losses in nats."""
-COST_METRICS = ("params", "macs", "latency_ms", "throughput")
-"""Metrics that need no training; see :mod:`lightning_modules.cost_metrics`."""
 
 
 _LOCK = threading.Lock()  # Of the module, as an evaluator should pickle.
@@ -134,15 +134,20 @@ class TrainingEvaluator:
             "max_epochs": max_epochs,
             "max_steps": max_steps,
         }
-        self.build = build
         self.datamodule = datamodule
         self.metrics = tuple(metrics)
         self.seed = seed
         self.device = _training.select_device(accelerator, devices)
         self._patience = early_stopping_patience
-        self._latency_batch_size = latency_batch_size
-        self._throughput_batch_size = throughput_batch_size
-        self._latency_threads = latency_threads
+        meter = CostMeter(
+            self.device,
+            batch_size=latency_batch_size,
+            throughput_batch_size=throughput_batch_size,
+            training_batch_size=getattr(datamodule, "batch_size", 1),
+            threads=latency_threads,
+        )
+        meter.check(metrics)
+        self._costs = ArchitectureCosts(build, meter, seed)
         self._data: tuple[tuple[int, int, int], int] | None = None
 
     def __call__(self, architecture: Architecture, *, report: Report | None = None) -> Evaluation:
@@ -170,10 +175,51 @@ class TrainingEvaluator:
             _training.empty_accelerator(self.device)
         return Evaluation({name: measured[name] for name in self.metrics})
 
+    def cost(self, metric: str, architecture: Architecture) -> float:
+        """Return a cost metric of an architecture, without training it.
+
+        With :func:`functools.partial` it is the function of a :class:`~optuna_nas.Constraint`;
+        a later evaluation of the architecture has the same value.
+
+        Args:
+            metric: A name of :data:`COST_METRICS`. Of ``params``, ``macs`` and
+                ``training_memory_mb`` nothing is allocated.
+            architecture: What ``build`` can build.
+
+        Raises:
+            ValueError: If the metric is unknown or cannot be measured on the device.
+
+        Example:
+
+            ``Constraint("params", upper=1e5, function=partial(evaluator.cost, "params"))``
+        """
+        if metric not in COST_METRICS:
+            raise ValueError(
+                f"Expected argument `metric` to be one of {list(COST_METRICS)} but got {metric!r}."
+            )
+        input_shape, _ = self._prepared_data()
+        return self._costs.value(metric, architecture, input_shape)
+
+    def memory_constraint(self) -> Constraint:
+        """Return the constraint that training fits into the memory of the device.
+
+        The memory is estimated on the meta device, so that what cannot fit is not even built; see
+        :func:`~lightning_modules.estimate_training_memory_mb`.
+        """
+        return Constraint(
+            "training_memory_mb",
+            upper=device_memory_mb(self.device),
+            function=functools.partial(self.cost, "training_memory_mb"),
+        )
+
     def _measure(self, architecture: Architecture, report: Report | None) -> dict[str, float]:
         input_shape, num_classes = self._prepared_data()
-        network = _training.RANDOM_STATE.build(self.build, architecture, self.seed, self.device)
-        measured = self._costs(network, input_shape)
+        network = _training.RANDOM_STATE.build(
+            self._costs.build, architecture, self.seed, self.device
+        )
+        known = self._costs.take(architecture)
+        wanted = [name for name in COST_METRICS if name in self.metrics and name not in known]
+        measured = known | self._costs.meter.measure(wanted, network, input_shape)
         if set(self.metrics) & set(TRAINED_METRICS):
             measured |= self._train(network, num_classes, report)
         return measured
@@ -185,28 +231,6 @@ class TrainingEvaluator:
                 self.datamodule.setup("fit")
                 self._data = _training.data_description(self.datamodule)
             return self._data
-
-    def _costs(self, network: nn.Module, input_shape: tuple[int, int, int]) -> dict[str, float]:
-        measured: dict[str, float] = {}
-        if "params" in self.metrics:
-            measured["params"] = count_params(network)
-        if "macs" in self.metrics:
-            measured["macs"] = count_macs(network, input_shape)
-        if "latency_ms" in self.metrics:
-            measured["latency_ms"] = measure_latency_ms(
-                network.to(self.device),
-                input_shape,
-                batch_size=self._latency_batch_size,
-                threads=self._latency_threads,
-            )
-        if "throughput" in self.metrics:
-            measured["throughput"] = measure_throughput(
-                network.to(self.device),
-                input_shape,
-                batch_size=self._throughput_batch_size,
-                threads=self._latency_threads,
-            )
-        return measured
 
     def _train(
         self, network: nn.Module, num_classes: int, report: Report | None

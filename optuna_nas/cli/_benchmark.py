@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 
 from optuna_nas.benchmarks import from_name
+from optuna_nas.benchmarks import NASBench201
 from optuna_nas.cli import _runner
 from optuna_nas.cli import _studies
+from optuna_nas.cli._constraints import parse_constraints
 from optuna_nas.cli._errors import CommandError
 from optuna_nas.cli._runner import SearchRun
 from optuna_nas.cli._tables import front_of
 from optuna_nas.cli._tables import print_front
+from optuna_nas.constraints import Constraint
+
+
+_UNTRAINED = ("params", "latency_ms")
+"""Metrics of the table that are known before training."""
 
 
 def search_benchmark(
@@ -22,6 +30,7 @@ def search_benchmark(
     space: str,
     sampler: str,
     objectives: Sequence[str],
+    constraint: Sequence[str],
     n_trials: int,
     timeout: float | None,
     storage: str,
@@ -40,20 +49,35 @@ def search_benchmark(
             f"Expected option --space to be {benchmark.space.name} for {data} but got {space!r}."
         )
     _runner.check_options(objectives, n_trials, 1, None, timeout, list(benchmark.metrics))
+    bounds = parse_constraints(constraint, list(benchmark.metrics))
+    constraints = [_checked_without_training(bound, benchmark) for bound in bounds]
+    settings = {"data": data, "space": space, "constraint": sorted(map(str, bounds))}
     run = SearchRun.make(
         benchmark.space,
         benchmark,
         objectives=objectives,
-        sampler=_studies.make_sampler(sampler, seed=seed, space=benchmark.space),
+        constraints=constraints,
+        sampler=_studies.make_sampler(
+            sampler,
+            seed=seed,
+            space=benchmark.space,
+            constraints=[bound for bound in constraints if bound.is_cheap],
+        ),
         storage=storage,
         study_name=study_name or _studies.new_name(data.replace(":", "-")),
         tracking_uri=tracking_uri,
-        settings={"data": data, "space": space},
-        params={"data": data, "space": space, "sampler": sampler},
+        settings=settings,
+        params={**settings, "sampler": sampler},
         n_trials=n_trials,
         timeout=timeout,
     )
     return run.complete(_show_front)
+
+
+def _checked_without_training(bound: Constraint, benchmark: NASBench201) -> Constraint:
+    if bound.metric not in _UNTRAINED:
+        return bound
+    return replace(bound, function=lambda architecture: benchmark(architecture)[bound.metric])
 
 
 def _show_front(run: SearchRun) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import logging
+import os
 from typing import Any
 
 from optuna_nas.benchmarks import is_benchmark_name
@@ -34,6 +35,8 @@ def run(command: str, options: dict[str, Any]) -> int:
 
 
 def _run_with_torch(command: str, options: dict[str, Any], threads: int) -> int:
+    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # Else the profiler writes lines of its own.
+
     from pytorch_lightning.trainer.connectors import signal_connector
     import torch
 

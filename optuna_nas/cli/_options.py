@@ -30,7 +30,7 @@ def training_options(
         crop_padding: Shift training images at random by up to so many pixels.
         horizontal_flip: Mirror training images left to right at random.
         network: Arguments of the network around a cell, e.g. --network.channels 8
-            --network.cells_per_stage 1 --network.stages 3.
+            --network.cells_per_stage 1 --network.stages 3; for darts channels and cells.
         accelerator: Of the Lightning Trainer: auto, cpu, gpu, ...
         devices: Of the Lightning Trainer: a number or a list of devices.
         precision: Of the Lightning Trainer, e.g. 32-true or bf16-mixed.
@@ -72,7 +72,8 @@ def search_options(
     Args:
         data: digits, fashion-mnist, an .npz file with X and y, or a folder of class folders; or
             nasbench201:cifar10 (cifar100, imagenet16-120) to look results up in that table.
-        space: cell, chain, or a space of your own as MODULE:NAME or FILE.py:NAME.
+        space: cell, chain, darts, nasnet, mobile, fbnet, mobilenet_v3, efficientnet, or a space of
+            your own as MODULE:NAME or FILE.py:NAME.
         sampler: Strategy: ours, or Optuna's random, TPE or NSGA-II.
         n_trials: Trials that the study has at the end, those of earlier runs included.
         timeout: Stop after so many seconds.
@@ -98,7 +99,7 @@ def train_options(
 
     Args:
         data: digits, fashion-mnist, an .npz file with X and y, or a folder of class folders.
-        space: The space of the architecture. By default chain or cell, whichever can read it.
+        space: The space of the architecture. By default the first named one that can read it.
         epochs: Number of epochs.
         output: Folder for the network.
     """

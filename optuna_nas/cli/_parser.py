@@ -21,7 +21,16 @@ from optuna_nas.cli._errors import flag_of
 
 _WRONG_TYPE = re.compile(r'Parser key "(?P<name>\w+)": .*(?:Got|Given) value: (?P<value>.*)')
 _NESTED = re.compile(r"NestedArg\(key='(?P<key>\w+)', val=(.*)\)")
-OBJECTIVES = ("val_accuracy", "params", "macs", "latency_ms", "throughput")
+OBJECTIVES = (
+    "val_accuracy",
+    "params",
+    "macs",
+    "latency_ms",
+    "throughput",
+    "peak_memory_mb",
+    "energy_mj",
+    "training_memory_mb",
+)
 
 
 class _Parser(ArgumentParser):
@@ -80,6 +89,14 @@ def make_parser() -> ArgumentParser:
         type=str,
         default=["val_accuracy"],
         help=f"What to optimise, in order of importance, of {', '.join(OBJECTIVES)}.",
+    )
+    search.add_argument(
+        "--constraint",
+        nargs="+",
+        type=str,
+        default=[],
+        help="Bounds such as 'params<=100000' or 'latency_ms<=2', in quotes for the shell, on the "
+        "same metrics. What breaks one that needs no training is not trained.",
     )
     commands.add_subcommand("search", search, help=_summary(_options.search_options))
 

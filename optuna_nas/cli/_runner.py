@@ -24,6 +24,7 @@ from optuna_nas.cli._errors import CommandError
 from optuna_nas.cli._interrupts import Interrupts
 from optuna_nas.cli._interrupts import is_interrupt
 from optuna_nas.cli._tables import describe_trial
+from optuna_nas.constraints import Constraint
 from optuna_nas.evaluation import Evaluator
 from optuna_nas.objective import ArchitectureObjective
 from optuna_nas.search_space import SearchSpace
@@ -64,6 +65,7 @@ class SearchRun:
         evaluate: Evaluator,
         *,
         objectives: Sequence[str],
+        constraints: Sequence[Constraint],
         sampler: optuna.samplers.BaseSampler,
         storage: str,
         study_name: str,
@@ -79,6 +81,7 @@ class SearchRun:
             space: The search space.
             evaluate: Measures an architecture.
             objectives: Names of the objectives.
+            constraints: What is recorded on the trials.
             sampler: The strategy.
             storage: See :func:`~optuna_nas.cli._studies.open_storage`.
             study_name: Name of the study.
@@ -107,7 +110,13 @@ class SearchRun:
             _studies.open_storage(storage), study_name, sampler, objectives, settings
         )
         objective = recovery.Marked(
-            ArchitectureObjective(space, evaluate, objectives=objectives, observers=[tracker])
+            ArchitectureObjective(
+                space,
+                evaluate,
+                objectives=objectives,
+                observers=[tracker],
+                constraints=constraints,
+            )
         )
         return cls(
             study,

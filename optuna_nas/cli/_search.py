@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 import functools
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from lightning_modules import COST_METRICS
+from lightning_modules import COUNTED_METRICS
 from lightning_modules import TrainingEvaluator
 from lightning_modules.datamodules import InMemoryDataModule
 from optuna_nas.cli import _runner
 from optuna_nas.cli import _studies
+from optuna_nas.cli._constraints import parse_constraints
 from optuna_nas.cli._data import open_data
 from optuna_nas.cli._errors import as_command_error
 from optuna_nas.cli._finish import check_output
@@ -25,6 +29,7 @@ from optuna_nas.cli._spaces import named_space
 from optuna_nas.cli._spaces import NamedSpace
 from optuna_nas.cli._tables import front_of
 from optuna_nas.cli._tables import print_front
+from optuna_nas.constraints import Constraint
 
 
 def search(
@@ -33,6 +38,7 @@ def search(
     space: str,
     sampler: str,
     objectives: Sequence[str],
+    constraint: Sequence[str],
     n_trials: int,
     timeout: float | None,
     epochs: int,
@@ -51,17 +57,33 @@ def search(
     named = named_space(space, network)
     options = Training(named=named, data=data, **training)
     module = open_data(data, **options.data_arguments)
-    evaluator = _evaluator(named, module, objectives, epochs, options)
+    bounds = parse_constraints(constraint, OBJECTIVES)
+    metrics = [*objectives, *(bound.metric for bound in bounds), "params"]
+    evaluator = _evaluator(named, module, metrics, epochs, options)
+    constraints = [_checked_without_training(bound, evaluator) for bound in bounds]
+    settings = {
+        "data": data,
+        "space": space,
+        "network": dict(named.network),
+        "epochs": epochs,
+        "constraint": sorted(map(str, constraints)),
+    }
     run = SearchRun.make(
         named.space,
         evaluator,
         objectives=objectives,
-        sampler=_studies.make_sampler(sampler, seed=options.seed, space=named.space),
+        constraints=[*constraints, evaluator.memory_constraint()],
+        sampler=_studies.make_sampler(
+            sampler,
+            seed=options.seed,
+            space=named.space,
+            constraints=[bound for bound in constraints if bound.metric in COUNTED_METRICS],
+        ),
         storage=storage,
         study_name=study_name or _studies.new_name(f"{Path(data).stem}-{Path(space).stem}"),
         tracking_uri=tracking_uri,
-        settings={"data": data, "space": space, "network": dict(named.network), "epochs": epochs},
-        params={"data": data, "space": space, "sampler": sampler, "epochs": epochs},
+        settings=settings,
+        params={**settings, "sampler": sampler},
         n_trials=n_trials,
         timeout=timeout,
     )
@@ -74,6 +96,12 @@ def search(
             output=Path(output),
         )
     )
+
+
+def _checked_without_training(bound: Constraint, evaluator: TrainingEvaluator) -> Constraint:
+    if bound.metric not in COST_METRICS:
+        return bound
+    return replace(bound, function=functools.partial(evaluator.cost, bound.metric))
 
 
 def _finish_best(
@@ -97,16 +125,15 @@ def _finish_best(
 def _evaluator(
     named: NamedSpace,
     module: InMemoryDataModule,
-    objectives: Sequence[str],
+    metrics: Sequence[str],
     epochs: int,
     options: Training,
 ) -> TrainingEvaluator:
-    metrics = list(dict.fromkeys([*objectives, "params"]))
     try:
         return TrainingEvaluator(
             named.builder(module.input_shape, module.num_classes),
             module,
-            metrics=metrics,
+            metrics=list(dict.fromkeys(metrics)),
             max_epochs=epochs,
             **options.trainer_arguments,
         )

@@ -19,15 +19,17 @@ from torch import nn
 from lightning_modules import BUILDERS
 from optuna_nas.cli._errors import CommandError
 from optuna_nas.search_space import Architecture
-from optuna_nas.search_space import CellSpace
-from optuna_nas.search_space import ChainSpace
+from optuna_nas.search_space import NAMED_SPACES
+from optuna_nas.search_space import read_named
 from optuna_nas.search_space import SearchSpace
 
 
-_SPACES: dict[str, Callable[[], SearchSpace]] = {"cell": CellSpace, "chain": ChainSpace}
-
-_SMALL_NETWORKS: dict[str, dict[str, int]] = {"cell": {"channels": 8, "cells_per_stage": 1}}
-"""Networks of the search that train in seconds on a CPU; ``--network`` changes them."""
+_SMALL_NETWORKS: Mapping[str, Mapping[str, int]] = {
+    "cell": {"channels": 8, "cells_per_stage": 1},
+    "darts": {"channels": 4, "cells": 3},
+    "nasnet": {"channels": 4, "cells": 3},
+}
+"""Networks of the search that train quickly on a CPU; ``--network`` changes them."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class NamedSpace:
         """
         own_build: Callable[[Architecture], nn.Module] | None = getattr(self.space, "build", None)
         build = own_build or functools.partial(
-            BUILDERS[self.name],
+            BUILDERS[self.space.name],
             input_shape=input_shape,
             num_classes=num_classes,
             **self.network,
@@ -76,13 +78,13 @@ def named_space(name: str, network: Mapping[str, int] | None = None) -> NamedSpa
     Raises:
         CommandError: If there is none, or ``network`` does not fit it.
     """
-    if name in _SPACES:
+    if name in NAMED_SPACES:
         small = _SMALL_NETWORKS.get(name, {})
         if network and not small:
             raise CommandError(
                 f"Expected no option --network for the space {name} but got {dict(network)}."
             )
-        return NamedSpace(name, _SPACES[name](), {**small, **(network or {})})
+        return NamedSpace(name, NAMED_SPACES[name](), {**small, **(network or {})})
     if network:
         raise CommandError(
             f"Expected no option --network for a space of your own but got {dict(network)}."
@@ -103,22 +105,22 @@ def read_architecture(
     Raises:
         CommandError: If no space can read it; the sentence says why.
     """
-    names = [name] if name is not None else ["cell" if "~" in text else "chain"]
-    for candidate in names:
-        found = named_space(candidate, network)
-        try:
+    try:
+        if name is not None:
+            found = named_space(name, network)
             return found, found.space.from_string(text)
-        except ValueError as error:
-            message = str(error).replace("argument `text`", "ARCHITECTURE")
-            raise CommandError(f"Space {candidate}: {message}") from error
-    raise AssertionError
+        known, _, architecture = read_named(text)
+    except ValueError as error:
+        message = str(error).replace("argument `text`", "ARCHITECTURE")
+        raise CommandError(message) from error
+    return named_space(known, network), architecture
 
 
 def _import_space(name: str) -> SearchSpace:
     where, colon, attribute = name.rpartition(":")
     if not colon:
         raise CommandError(
-            f"Expected option --space to be one of {', '.join(sorted(_SPACES))}, MODULE:NAME or "
+            f"Expected option --space to be one of {', '.join(NAMED_SPACES)}, MODULE:NAME or "
             f"FILE.py:NAME but got {name!r}."
         )
     try:

@@ -24,6 +24,7 @@ from sqlalchemy.exc import OperationalError
 
 from optuna_nas import samplers
 from optuna_nas.cli._errors import CommandError
+from optuna_nas.constraints import Constraint
 from optuna_nas.search_space import SearchSpace
 
 
@@ -106,8 +107,10 @@ def new_name(prefix: str) -> str:
     return f"{prefix}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
 
 
-def make_sampler(name: str, *, seed: int, space: SearchSpace) -> optuna.samplers.BaseSampler:
-    """Return the sampler with the given name of the command line.
+def make_sampler(
+    name: str, *, seed: int, space: SearchSpace, constraints: Sequence[Constraint] = ()
+) -> optuna.samplers.BaseSampler:
+    """Return the sampler with the given name of the command line; ours keep the constraints.
 
     Raises:
         CommandError: If it needs PyTorch and there is none.
@@ -117,7 +120,7 @@ def make_sampler(name: str, *, seed: int, space: SearchSpace) -> optuna.samplers
             cls = getattr(samplers, _OURS[name])
         except ImportError as error:
             raise CommandError(str(error)) from error
-        made: optuna.samplers.BaseSampler = cls(seed=seed, space=space)
+        made: optuna.samplers.BaseSampler = cls(seed=seed, space=space, constraints=constraints)
         return made
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)

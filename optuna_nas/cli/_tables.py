@@ -14,6 +14,7 @@ from rich.text import Text
 
 from optuna_nas.objective import ARCHITECTURE
 from optuna_nas.objective import FAIL_REASON
+from optuna_nas.objective import INFEASIBLE
 from optuna_nas.objective import METRICS
 
 
@@ -24,6 +25,9 @@ _FORMATS = {
     "macs": ("MACs", "{:,.0f}"),
     "latency_ms": ("latency (ms)", "{:.3f}"),
     "throughput": ("throughput (samples/s)", "{:,.0f}"),
+    "peak_memory_mb": ("peak memory (MB)", "{:,.2f}"),
+    "energy_mj": ("energy (mJ)", "{:,.2f}"),
+    "training_memory_mb": ("training memory (MB)", "{:,.1f}"),
 }
 
 
@@ -44,7 +48,8 @@ def describe_trial(trial: FrozenTrial, objectives: Sequence[str]) -> str:
         values = zip(objectives, trial.values, strict=True)
         result = ", ".join(f"{title(name)} {number(name, value)}" for name, value in values)
     elif trial.state == TrialState.PRUNED:
-        result = "pruned"
+        broken = trial.user_attrs.get(INFEASIBLE)
+        result = f"infeasible, not trained: {broken}" if broken else "pruned"
     else:
         result = f"failed: {trial.user_attrs.get(FAIL_REASON, 'a value is not a number')}"
     return f"trial {trial.number}: {result}  {architecture}"

@@ -27,6 +27,8 @@ from optuna_nas.search_space._mobile_published import MOBILENET_V3_LARGE
 from optuna_nas.search_space._mobile_stage import MOBILE_ACTIVATIONS
 from optuna_nas.search_space._mobile_stage import MOBILE_STYLES
 from optuna_nas.search_space._mobile_stage import MobileStage
+from optuna_nas.search_space._named import NAMED_SPACES
+from optuna_nas.search_space._named import read_named
 from optuna_nas.search_space._space import SearchSpace
 
 
@@ -52,6 +54,7 @@ __all__ = [
     "MobilePlan",
     "MobileSpace",
     "MobileStage",
+    "NAMED_SPACES",
     "NASNET_A",
     "NASNET_OPERATIONS",
     "NAS_BENCH_201_OPERATIONS",
@@ -59,4 +62,5 @@ __all__ = [
     "chain_layers",
     "darts_cells",
     "mobile_plan",
+    "read_named",
 ]

@@ -14,6 +14,8 @@ import yaml
 from lightning_modules import __main__ as command_line
 from lightning_modules.architecture_classifier import ArchitectureClassifier
 from lightning_modules.architecture_classifier import read_architecture
+from optuna_nas.search_space import DARTS_V2
+from optuna_nas.search_space import MOBILENET_V3_LARGE
 
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's, of loggers and jsonargparse.
@@ -131,5 +133,7 @@ def test_wrong_input_is_one_sentence_and_status_2(
 def test_read_architecture() -> None:
     assert read_architecture("C-C-S-O").space == "chain"
     assert read_architecture(CELL).space == "cell"
-    with pytest.raises(ValueError, match=r"but got 'x'\. As a chain: .* As a cell: "):
+    assert read_architecture(DARTS_V2).space == "darts"
+    assert read_architecture(MOBILENET_V3_LARGE).space == "mobile"
+    with pytest.raises(ValueError, match=r"but got 'x'\. As an architecture of the space chain: "):
         read_architecture("x")

@@ -1,0 +1,138 @@
+"""Memory of a network: measured for inference, and estimated for training without allocating it.
+
+All values are MB, that is, 10^6 bytes.
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from torch import nn
+from torch.profiler import profile
+from torch.profiler import ProfilerActivity
+
+from lightning_modules.cost_metrics import evaluation_mode
+from lightning_modules.cost_metrics import random_images
+
+
+_MB = 1e6
+_COPIES = 4  # Weights, gradients, and the two moments of Adam.
+
+
+def measure_peak_memory_mb(
+    network: nn.Module, input_shape: tuple[int, ...], *, batch_size: int = 1
+) -> float:
+    """Measure the peak memory of a forward pass in evaluation mode, without gradients.
+
+    It is that of the weights and buffers, the input, and the largest sum of the activations and
+    scratch memory that live at the same time: on a GPU as CUDA's allocator counts them, else as
+    PyTorch's profiler does.
+
+    Args:
+        network: Takes (batch_size, *input_shape); it stays on its device.
+        input_shape: Shape of one sample, e.g. (channels, height, width).
+        batch_size: Samples of the forward pass.
+
+    Returns:
+        MB, that is, 10^6 bytes.
+
+    Raises:
+        ValueError: If ``batch_size`` is less than 1.
+
+    Example:
+
+        >>> network = nn.Sequential(nn.Linear(1000, 500, bias=False), nn.ReLU())
+        >>> measure_peak_memory_mb(network, (1000,), batch_size=100)  # 2.0 + 0.4 + 2 * 0.2
+        2.8
+    """
+    images = random_images(network, input_shape, batch_size)
+    with evaluation_mode(network), torch.inference_mode():
+        network(images)  # What is allocated once.
+        if images.is_cuda:
+            activations = _cuda_peak(network, images)
+        else:
+            activations = _cpu_peak(network, images)
+    resident = [*network.parameters(), *network.buffers(), images]
+    return (sum(tensor.nbytes for tensor in resident) + activations) / _MB
+
+
+def _cuda_peak(network: nn.Module, images: torch.Tensor) -> int:
+    torch.cuda.synchronize(images.device)
+    torch.cuda.reset_peak_memory_stats(images.device)
+    before = torch.cuda.memory_allocated(images.device)
+    network(images)
+    return int(torch.cuda.max_memory_allocated(images.device)) - before
+
+
+def _cpu_peak(network: nn.Module, images: torch.Tensor) -> int:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        network(images)
+    current = peak = 0
+    for event in profiler.profiler.kineto_results.events():  # In the order of time.
+        if event.name() == "[memory]":
+            current += event.nbytes()
+            peak = max(peak, current)
+    return peak
+
+
+def estimate_training_memory_mb(
+    network: nn.Module, input_shape: tuple[int, ...], *, batch_size: int = 1
+) -> float:
+    """Estimate the memory of a training step with Adam, without allocating it.
+
+    It is that of weights, gradients and Adam's two moments, and of all that the forward pass
+    keeps for the backward pass. The shapes run through the network on the meta device, so the
+    network may be there and larger than the machine. Scratch memory, the allocator's waste and
+    what PyTorch itself takes are not in it.
+
+    Args:
+        network: Takes (batch_size, *input_shape); its control flow must not depend on values.
+        input_shape: Shape of one sample, e.g. (channels, height, width).
+        batch_size: Samples of a training batch.
+
+    Returns:
+        MB, that is, 10^6 bytes.
+
+    Raises:
+        ValueError: If ``batch_size`` is less than 1.
+
+    Example:
+
+        >>> estimate_training_memory_mb(nn.Linear(100, 1000, bias=False), (100,), batch_size=50)
+        1.62
+    """
+    if batch_size < 1:
+        raise ValueError(f"Expected argument `batch_size` to be at least 1 but got {batch_size}.")
+    tensors = {
+        name: torch.empty_like(tensor, device="meta").requires_grad_(tensor.requires_grad)
+        for name, tensor in [*network.named_parameters(), *network.named_buffers()]
+    }
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage
+        return tensor
+
+    dtype = next((t.dtype for t in tensors.values() if t.is_floating_point()), torch.float32)
+    images = torch.empty(batch_size, *input_shape, dtype=dtype, device="meta")
+    own = {tensor.untyped_storage()._cdata for tensor in tensors.values()}
+    with (
+        evaluation_mode(network),
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+    ):
+        network.train()
+        output = torch.func.functional_call(network, tensors, (images,))
+    del output
+    activations = sum(storage.nbytes() for key, storage in kept.items() if key not in own)
+    trained = sum(p.nbytes for p in network.parameters() if p.requires_grad)
+    others = sum(t.nbytes for t in [*network.parameters(), *network.buffers()]) - trained
+    return (_COPIES * trained + others + activations) / _MB
+
+
+def device_memory_mb(device: torch.device) -> float:
+    """Return the whole memory of a device in MB, of 10^6 bytes; of the machine for a CPU."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[1]) / _MB
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _MB
