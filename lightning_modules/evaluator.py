@@ -6,7 +6,6 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import copy
-import functools
 import os
 import threading
 import traceback
@@ -204,13 +203,20 @@ class TrainingEvaluator:
         """Return the constraint that training fits into the memory of the device.
 
         The memory is estimated on the meta device, so that what cannot fit is not even built; see
-        :func:`~lightning_modules.estimate_training_memory_mb`.
+        :func:`~lightning_modules.estimate_training_memory_mb`. A network that cannot run there
+        counts as fitting: its training shows whether it does.
         """
         return Constraint(
             "training_memory_mb",
             upper=device_memory_mb(self.device),
-            function=functools.partial(self.cost, "training_memory_mb"),
+            function=self._training_memory_mb,
         )
+
+    def _training_memory_mb(self, architecture: Architecture) -> float:
+        try:
+            return self.cost("training_memory_mb", architecture)
+        except Exception:
+            return 0.0
 
     def _measure(self, architecture: Architecture, report: Report | None) -> dict[str, float]:
         input_shape, num_classes = self._prepared_data()

@@ -380,7 +380,7 @@ def test_arguments_out_of_range(argument: str, value: Any) -> None:
 
 
 def test_unknown_metrics_are_answered_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"'val_accuracy', .*'throughput'\] but got \['flops'\]"):
+    with pytest.raises(ValueError, match=r"'val_accuracy', .*'energy_mj'\] but got \['flops'\]"):
         TrainingEvaluator(BUILD, DigitsDataModule(), metrics=["flops"])
 
 

@@ -56,7 +56,7 @@ def test_as_a_process(folder: Path) -> None:
     wrong = run_process("fit", "--model.architecture=C-X", *QUICK)
     assert wrong.returncode == 2
     assert "Traceback" not in wrong.stderr
-    assert "to be the string of a chain or a cell but got 'C-X'" in wrong.stderr
+    assert "to be the string of an architecture but got 'C-X'" in wrong.stderr
 
 
 def test_fit_then_test(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,8 +110,8 @@ def test_loggers_without_a_folder(folder: Path, logger: list[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["fit", "--model.architecture=C-X"], "to be the string of a chain or a cell but got"),
-        (["fit", "--model.architecture=|none~0|"], "As a cell: Expected argument `text`"),
+        (["fit", "--model.architecture=C-X"], "to be the string of an architecture but got"),
+        (["fit", "--model.architecture=|none~0|"], "of the space cell: Expected argument `text`"),
         (["fit"], "architecture"),
         (
             ["fit", "--model.architecture=C", "--model.builder_arguments.channels=3"],

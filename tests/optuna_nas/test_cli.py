@@ -20,9 +20,13 @@ from sqlalchemy.exc import OperationalError
 from lightning_modules import load_checkpoint
 from optuna_nas.cli import _studies
 from optuna_nas.cli import main
+from optuna_nas.search_space import DARTS_V2
 
 
 SMALL = ["--epochs", "1", "--network.channels", "2", "--network.stages", "1"]
+SMALL_MOBILE = (
+    "mobilenet_v3|stem16s2|16s1(k3e2_relu)|32s2(k3e2se0.25_hswish)|64s2(k5e2_hswish)|head128"
+)
 FAST = ["search", "--data", "digits", *SMALL, "--final-epochs", "1"]
 
 
@@ -126,6 +130,58 @@ def test_every_sampler(run: Callable[..., str], sampler: str) -> None:
     assert [t.state.name for t in load(name).trials] == ["COMPLETE"] * 4
     assert "Pareto front" in run("show", "--study-name", name)
     assert not Path("runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["genetic", "random"])
+def test_no_infeasible_architecture_is_trained(run: Callable[..., str], sampler: str) -> None:
+    search = ["search", "--space", "mobile", "--epochs", "1", "--final-epochs", "1"]
+    bounds = ["--constraint", "params<=200000", "latency_ms<=1000", "val_accuracy>=2"]
+    out = run(
+        *search,
+        "--sampler",
+        sampler,
+        *bounds,
+        "--n-trials",
+        "3",
+        "--study-name",
+        sampler,
+        status=1,
+    )
+    trials = load(sampler).trials
+    trained = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    infeasible = [trial for trial in trials if trial.state.name == "PRUNED"]
+    assert len(trained) + len(infeasible) == 3
+    assert all(trial.user_attrs["metrics"]["params"] <= 200000 for trial in trained)
+    assert all(trial.user_attrs["infeasible"].startswith("params<=") for trial in infeasible)
+    assert out.count("infeasible, not trained: params<=200000 but got") == len(infeasible)
+    assert (sampler == "genetic") == (not infeasible)  # Ours does not propose them.
+    for trial in trained:
+        assert trial.constraints["latency_ms<=1000"] < 0
+        assert trial.constraints["val_accuracy>=2"] > 0
+        assert any(name.startswith("training_memory_mb<=") for name in trial.constraints)
+    assert "No trial of" in out  # No accuracy is 2.
+
+
+def test_constraints_in_a_table(run: Callable[..., str]) -> None:
+    search = ["search", "--data", "nasbench201:cifar10", "--n-trials", "30"]
+    run(*search, "--constraint", "params<=300000", "val_accuracy>=0.8", "--study-name", "bound")
+    study = load("bound")
+    assert all(trial.user_attrs["metrics"]["params"] <= 300000 for trial in study.trials)
+    assert any(trial.constraints["val_accuracy>=0.8"] > 0 for trial in study.trials)
+    again = ["--constraint", "params<=300001", "--study-name", "bound"]
+    with pytest.raises(AssertionError, match="Expected constraint .* but got"):
+        run(*search, *again)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("text", "network"), [(DARTS_V2, ["--network.channels", "2"]), (SMALL_MOBILE, [])]
+)
+def test_train_reads_every_space(run: Callable[..., str], text: str, network: list[str]) -> None:
+    out = run("train", text, "--epochs", "1", *network)
+    assert re.search(r"architecture: .*\ntest accuracy: ", out)
+    assert load_checkpoint("runs/train/best.ckpt").architecture.space in ("darts", "mobile")
 
 
 @pytest.mark.parametrize("sampler", ["genetic", "tpe"])
