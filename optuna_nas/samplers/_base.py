@@ -72,11 +72,8 @@ class ArchitectureSampler(BaseSampler):
     ) -> None:
         if seed is not None and seed < 0:
             raise ValueError(f"Expected argument `seed` to be at least 0 but got {seed}.")
-        if prior is not None and space is not None and prior.space.name != space.name:
-            raise ValueError(
-                f"Expected argument `prior` to be of search space `{space.name}` "
-                f"but got one of `{prior.space.name}`."
-            )
+        if prior is not None and space is not None:
+            prior.require_fit(space)
         self._seed = seed
         self._space = space
         self._prior = prior

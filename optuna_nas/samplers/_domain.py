@@ -104,7 +104,9 @@ class Domain:
         *,
         step: bool = False,
     ) -> Params:
-        """Change each parameter with probability ``rate``, by default 1 / number of parameters.
+        """Change each parameter that has choices, with probability ``rate``.
+
+        By default that is 1 / number of such parameters.
 
         Args:
             params: Active parameters.
@@ -112,22 +114,27 @@ class Domain:
             rng: Random generator.
             step: Whether a number moves to a value next to it instead of being drawn anew.
         """
-        if not params:
+        names = [name for name in params if self._has_choices(name)]
+        if not names:
             return params
-        rate = 1 / len(params) if rate is None else rate
+        rate = 1 / len(names) if rate is None else rate
         mutated = dict(params)
-        for name, hit in zip(params, rng.random(len(params)) < rate, strict=True):
+        for name, hit in zip(names, rng.random(len(names)) < rate, strict=True):
             if hit:
                 mutated[name] = self._changed(name, params[name], rng, step=step)
         return mutated
 
     def mutate_one(self, params: Params, rng: np.random.Generator) -> Params:
         """Change one parameter."""
-        names = [name for name in params if name not in self.fixed]
+        names = [name for name in params if name not in self.fixed and self._has_choices(name)]
         if not names:
             return params
         name = names[int(rng.integers(len(names)))]
         return {**params, name: self._changed(name, params[name], rng)}
+
+    def _has_choices(self, name: str) -> bool:
+        distribution = self.distributions.get(name)
+        return distribution is not None and not distribution.single()
 
     def conform(self, params: Mapping[str, Any]) -> Params:
         """Return the parameters of an earlier trial that belong to this domain."""

@@ -104,6 +104,24 @@ class Prior:
                 params[name] = _choices.choice_at(distribution, int(self[name].argmax()))
         return Architecture(self.space.name, params)
 
+    def require_fit(self, space: SearchSpace) -> None:
+        """Raise a ValueError if ``space`` has another name, or other choices of a decision.
+
+        A sub-space (:meth:`SearchSpace.freeze`) keeps the name but not all choices.
+        """
+        if self.space.name != space.name:
+            raise ValueError(
+                f"Expected argument `prior` to be of search space `{space.name}` "
+                f"but got one of `{self.space.name}`."
+            )
+        for name in self._probabilities:
+            own, other = self.space.distributions[name], space.distributions.get(name)
+            if other != own:
+                raise ValueError(
+                    f"Expected argument `prior` to have the choices of decision `{name}` of the "
+                    f"search space ({other}) but got {own}."
+                )
+
     def to_json(self) -> str:
         """Return the JSON form."""
         return json.dumps(

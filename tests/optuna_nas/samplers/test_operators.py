@@ -334,6 +334,28 @@ def test_mutation_rate() -> None:
     assert changed(1) == 6
 
 
+def test_mutation_leaves_out_decisions_with_one_choice() -> None:
+    whole = CellSpace()
+    around = whole.sample(np.random.default_rng(0))
+    frozen = whole.freeze({name: around[name] for name in list(around)[:5]})
+    space = CustomSpace(
+        {
+            **{name: CategoricalDistribution((choice,)) for name, choice in around.items()},
+            "free": CategoricalDistribution(("a", "b")),
+        }
+    )
+    rng = np.random.default_rng(1)
+    for searched in (frozen, space):
+        domain = Domain(searched.distributions, searched, None)
+        params = domain.sample(rng)
+        assert domain.mutate(params, 0.999999, rng) != params
+        assert domain.mutate_one(params, rng) != params
+        n_changed = sum(domain.mutate(params, None, rng) != params for _ in range(50))
+        assert n_changed == 50  # The rate is 1 of 1.
+    fixed = Domain({"a": CategoricalDistribution((1,))}, None, None)
+    assert fixed.mutate({"a": 1}, 1.0, rng) == fixed.mutate_one({"a": 1}, rng) == {"a": 1}
+
+
 def test_completing_keeps_given_and_fixed_values_and_drops_inactive_ones() -> None:
     space = CustomSpace(
         {"n": IntDistribution(1, 2), "second": IntDistribution(0, 9)},

@@ -529,6 +529,13 @@ def test_each_finished_trial_is_looked_at_once(
             {"space": CHAIN, "prior": Prior(CELL, {})},
             "Expected argument `prior` to be of search space `chain` but got one of `cell`",
         ),
+        (
+            {
+                "space": CELL.freeze({"edge_0_1": "none"}),
+                "prior": Prior(CELL, {"edge_0_1": [1, 0, 0, 0, 0]}),
+            },
+            "Expected argument `prior` to have the choices of decision `edge_0_1` .*but got",
+        ),
     ],
 )
 def test_wrong_common_arguments(
