@@ -8,6 +8,7 @@ from optuna_nas.samplers import GeneticSampler
 from optuna_nas.samplers import LocalSearchSampler
 from optuna_nas.samplers import RandomArchitectureSampler
 from optuna_nas.samplers import RegularizedEvolutionSampler
+from optuna_nas.samplers import ScreeningSampler
 from optuna_nas.search_space import Architecture
 from optuna_nas.search_space import CellSpace
 from optuna_nas.search_space import ChainSpace
@@ -34,5 +35,6 @@ __all__ = [
     "MobileSpace",
     "RandomArchitectureSampler",
     "RegularizedEvolutionSampler",
+    "ScreeningSampler",
     "SearchSpace",
 ]

@@ -9,6 +9,7 @@ from optuna_nas.samplers._genetic import GeneticSampler
 from optuna_nas.samplers._local_search import LocalSearchSampler
 from optuna_nas.samplers._random import RandomArchitectureSampler
 from optuna_nas.samplers._regularized_evolution import RegularizedEvolutionSampler
+from optuna_nas.samplers._screening import ScreeningSampler
 
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ __all__ = [
     "RandomArchitectureSampler",
     "RegularizedEvolutionSampler",
     "ReinforceSampler",
+    "ScreeningSampler",
 ]
 
 _LAZY = {

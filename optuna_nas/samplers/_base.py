@@ -112,6 +112,26 @@ class ArchitectureSampler(BaseSampler):
             :meth:`vary` for another.
         """
 
+    def propose_pool(
+        self, study: Study, trial: FrozenTrial, domain: Domain, rng: np.random.Generator, n: int
+    ) -> list[Params]:
+        """Propose up to ``n`` alternatives for a trial, among which another criterion chooses.
+
+        Args:
+            study: The study.
+            trial: The trial.
+            domain: The parameters to propose.
+            rng: Random generator of this trial.
+            n: Largest number of proposals; some may be equal or taken.
+        """
+        with self._lock:
+            return self._pool(self._read(study, trial), domain, rng, n)
+
+    def _pool(
+        self, history: History, domain: Domain, rng: np.random.Generator, n: int
+    ) -> list[Params]:
+        return [self.propose(history, domain, rng) for _ in range(n)]
+
     def vary(
         self, params: Params, history: History, domain: Domain, rng: np.random.Generator
     ) -> Params:

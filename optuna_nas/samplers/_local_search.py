@@ -122,8 +122,21 @@ class LocalSearchSampler(ArchitectureSampler):
 
     def propose(self, history: History, domain: Domain, rng: np.random.Generator) -> Params:
         """Propose a neighbour that was not evaluated, or a random start."""
+        found = self._open_neighbors(history, domain, rng)
+        return found[0] if found else domain.sample(rng)
+
+    def _pool(
+        self, history: History, domain: Domain, rng: np.random.Generator, n: int
+    ) -> list[Params]:
+        found = self._open_neighbors(history, domain, rng)[:n]
+        return found or [domain.sample(rng) for _ in range(n)]
+
+    def _open_neighbors(
+        self, history: History, domain: Domain, rng: np.random.Generator
+    ) -> list[Params]:
+        """Return those of the first centre that has some, the most promising first."""
         if len(history.individuals) < self._n_initial:
-            return domain.sample(rng)
+            return []
         self._cache_of(history).prepare(domain)
         centers = (
             self._front(history) if history.n_objectives > 1 else self._climb(history, domain)
@@ -137,9 +150,10 @@ class LocalSearchSampler(ArchitectureSampler):
                 if not history.is_taken(near.params, near.key) and near.key not in history.unusable
             ]
             if skip < len(open_neighbors):
-                return self._in_order(open_neighbors, history, domain, rng)[skip].params
+                ordered = self._in_order(open_neighbors, history, domain, rng)
+                return [near.params for near in ordered[skip:]]
             skip -= len(open_neighbors)
-        return domain.sample(rng)
+        return []
 
     def _cache_of(self, history: History) -> Neighborhoods:
         if history not in self._neighborhoods:

@@ -196,6 +196,12 @@ class ControllerSampler(ArchitectureSampler):
                 return params
         return self._made[-1][0]
 
+    def _pool(
+        self, history: History, domain: Domain, rng: np.random.Generator, n: int
+    ) -> list[Params]:
+        made = walk_through(self._agent.walk(self._states[history], n), n, domain, rng)
+        return [params for params, _ in made]
+
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from optuna_nas.samplers import PPOSampler
 from optuna_nas.samplers import RandomArchitectureSampler
 from optuna_nas.samplers import RegularizedEvolutionSampler
 from optuna_nas.samplers import ReinforceSampler
+from optuna_nas.samplers import ScreeningSampler
 
 
 class TestSamplers(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):
@@ -35,6 +36,11 @@ class TestSamplers(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjective
             pytest.param(lambda: RegularizedEvolutionSampler(), id="regularized-evolution"),
             pytest.param(lambda: LocalSearchSampler(n_initial=2), id="local-search"),
             pytest.param(lambda: RandomArchitectureSampler(), id="random-architecture"),
+            pytest.param(lambda: ScreeningSampler(GeneticSampler(), len, pool=2), id="screening"),
+            pytest.param(
+                lambda: ScreeningSampler(optuna.samplers.TPESampler(), len, pool=2),
+                id="screening-tpe",
+            ),
             pytest.param(lambda: ReinforceSampler(block_size=2), id="reinforce"),
             pytest.param(lambda: PPOSampler(block_size=2), id="ppo"),
             pytest.param(lambda: ActorCriticSampler(block_size=2), id="actor-critic"),

@@ -32,6 +32,7 @@ from optuna_nas.samplers import PPOSampler
 from optuna_nas.samplers import RandomArchitectureSampler
 from optuna_nas.samplers import RegularizedEvolutionSampler
 from optuna_nas.samplers import ReinforceSampler
+from optuna_nas.samplers import ScreeningSampler
 from optuna_nas.supernet import Prior
 from tests.optuna_nas.samplers.databases import sqlite
 
@@ -58,6 +59,12 @@ SAMPLERS: dict[str, Callable[..., ArchitectureSampler]] = {
         n_initial=3, improvement="best", order="random", **kwargs
     ),
     "random-architecture": lambda **kwargs: RandomArchitectureSampler(**kwargs),
+    "screening": lambda **kwargs: ScreeningSampler(
+        GeneticSampler(population_size=8, space=kwargs.get("space"), seed=kwargs.get("seed")),
+        len,
+        pool=3,
+        **kwargs,
+    ),
     "reinforce": lambda **kwargs: ReinforceSampler(block_size=5, **kwargs),
     "ppo": lambda **kwargs: PPOSampler(block_size=5, **kwargs),
     "actor-critic": lambda **kwargs: ActorCriticSampler(block_size=5, **kwargs),
