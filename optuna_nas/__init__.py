@@ -16,6 +16,7 @@ from optuna_nas.search_space import CustomSpace
 from optuna_nas.search_space import DartsSpace
 from optuna_nas.search_space import MobileSpace
 from optuna_nas.search_space import SearchSpace
+from optuna_nas.stages import enqueue_best
 from optuna_nas.tracking import MLflowTracker
 
 
@@ -37,4 +38,5 @@ __all__ = [
     "RegularizedEvolutionSampler",
     "ScreeningSampler",
     "SearchSpace",
+    "enqueue_best",
 ]

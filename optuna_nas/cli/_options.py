@@ -57,6 +57,7 @@ def search_options(
         "tpe",
         "nsgaii",
     ] = "genetic",
+    pruner: Literal["none", "median", "successive-halving", "hyperband"] = "none",
     n_trials: int = 20,
     timeout: float | None = None,
     epochs: int = 3,
@@ -75,6 +76,8 @@ def search_options(
         space: cell, chain, darts, nasnet, mobile, fbnet, mobilenet_v3, efficientnet, or a space of
             your own as MODULE:NAME or FILE.py:NAME.
         sampler: Strategy: ours, or Optuna's random, TPE or NSGA-II.
+        pruner: Strategy that stops the training of poor trials after an epoch; needs a single
+            objective that is trained.
         n_trials: Trials that the study has at the end, those of earlier runs included.
         timeout: Stop after so many seconds.
         epochs: Epochs of each trial.

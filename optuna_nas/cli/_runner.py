@@ -67,6 +67,7 @@ class SearchRun:
         objectives: Sequence[str],
         constraints: Sequence[Constraint],
         sampler: optuna.samplers.BaseSampler,
+        pruner: optuna.pruners.BasePruner | None = None,
         storage: str,
         study_name: str,
         tracking_uri: str,
@@ -83,6 +84,7 @@ class SearchRun:
             objectives: Names of the objectives.
             constraints: What is recorded on the trials.
             sampler: The strategy.
+            pruner: What stops poor trials.
             storage: See :func:`~optuna_nas.cli._studies.open_storage`.
             study_name: Name of the study.
             tracking_uri: MLflow tracking URI.
@@ -107,7 +109,7 @@ class SearchRun:
         except ValueError as error:
             raise as_command_error(error) from error
         study = _studies.create_or_continue(
-            _studies.open_storage(storage), study_name, sampler, objectives, settings
+            _studies.open_storage(storage), study_name, sampler, objectives, settings, pruner
         )
         objective = recovery.Marked(
             ArchitectureObjective(

@@ -129,12 +129,33 @@ def make_sampler(
     return optuna.samplers.NSGAIISampler(seed=seed, population_size=20)
 
 
+def make_pruner(name: str, *, epochs: int, objectives: Sequence[str]) -> optuna.pruners.BasePruner:
+    """Return the pruner with the given name of the command line.
+
+    Raises:
+        CommandError: If the objectives cannot be pruned.
+    """
+    if name == "none":
+        return optuna.pruners.NopPruner()
+    if list(objectives) != ["val_accuracy"]:
+        raise CommandError(
+            "Expected option --pruner to be none unless val_accuracy is the only objective, as "
+            f"only then there is something to compare after each epoch, but got {name}."
+        )
+    if name == "median":
+        return optuna.pruners.MedianPruner()
+    if name == "hyperband":
+        return optuna.pruners.HyperbandPruner(max_resource=epochs)
+    return optuna.pruners.SuccessiveHalvingPruner()
+
+
 def create_or_continue(
     storage: BaseStorage,
     name: str,
     sampler: optuna.samplers.BaseSampler,
     objectives: Sequence[str],
     settings: Mapping[str, Any],
+    pruner: optuna.pruners.BasePruner | None = None,
 ) -> optuna.Study:
     """Create the study, or open it if it was made with the same settings or is empty.
 
@@ -147,10 +168,14 @@ def create_or_continue(
     ]
     try:
         study = optuna.create_study(
-            storage=storage, sampler=sampler, study_name=name, directions=directions
+            storage=storage,
+            sampler=sampler,
+            pruner=pruner,
+            study_name=name,
+            directions=directions,
         )
     except optuna.exceptions.DuplicatedStudyError:
-        study = optuna.load_study(storage=storage, sampler=sampler, study_name=name)
+        study = optuna.load_study(storage=storage, sampler=sampler, pruner=pruner, study_name=name)
         # Without settings and trials another process has made it a moment ago.
         if SETTINGS in study.user_attrs or study.get_trials(deepcopy=False):
             _check_settings(study, {"objectives": list(objectives), **settings})

@@ -133,6 +133,20 @@ def test_every_sampler(run: Callable[..., str], sampler: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("pruner", ["median", "successive-halving", "hyperband"])
+def test_pruners_stop_poor_trials(run: Callable[..., str], pruner: str) -> None:
+    search = [*FAST, "--epochs", "3", "--pruner", pruner]
+    out = run(*search, "--n-trials", "10", "--study-name", pruner)
+    trials = load(pruner).trials
+    pruned = [trial for trial in trials if trial.state.name == "PRUNED"]
+    assert pruned
+    assert {len(trial.user_attrs["curves"]["val_accuracy"]) for trial in pruned} <= {1, 2, 3}
+    assert out.count(": pruned  ") == len(pruned)
+    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    assert {len(trial.user_attrs["curves"]["val_accuracy"]) for trial in complete} == {3}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["genetic", "random"])
 def test_no_infeasible_architecture_is_trained(run: Callable[..., str], sampler: str) -> None:
     search = ["search", "--space", "mobile", "--epochs", "1", "--final-epochs", "1"]

@@ -41,6 +41,11 @@ WRONG = [
     (["search", "--data", "nasbench201:mnist"], "`dataset` to be .* but got 'mnist'"),
     (["search", "--data", "nasbench201:cifar10", "--space", "chain"], "--space to be cell"),
     (["search", "--data", "nasbench201:cifar10", "--objectives", "macs"], "but got macs"),
+    (["search", "--pruner", "best"], "--pruner to be one of none, .* but got 'best'"),
+    (
+        ["search", "--pruner", "median", "--objectives", "val_accuracy", "params"],
+        "--pruner to be none unless val_accuracy is the only objective, .* but got median",
+    ),
     (["search", "--constraint", "params"], "--constraint to be METRIC<=.* but got 'params'"),
     (["search", "--constraint", "params<3"], "but got 'params<3'"),
     (["search", "--constraint", "size<=3"], "a metric of val_accuracy, .* but got 'size<=3'"),
