@@ -15,7 +15,6 @@ from optuna_nas.search_space._darts_published import DARTS_OPERATIONS
 from optuna_nas.search_space._darts_published import DARTS_V2
 from optuna_nas.search_space._darts_published import NASNET_A
 from optuna_nas.search_space._darts_published import NASNET_OPERATIONS
-from optuna_nas.search_space._frozen import FrozenSpace
 from optuna_nas.search_space._mobile import MobileSpace
 from optuna_nas.search_space._mobile_plan import mobile_plan
 from optuna_nas.search_space._mobile_plan import MobileBlock
@@ -30,6 +29,7 @@ from optuna_nas.search_space._mobile_stage import MobileStage
 from optuna_nas.search_space._named import NAMED_SPACES
 from optuna_nas.search_space._named import read_named
 from optuna_nas.search_space._space import SearchSpace
+from optuna_nas.search_space._sub_space import SubSpace
 
 
 __all__ = [
@@ -46,7 +46,6 @@ __all__ = [
     "EFFICIENTNET_B0",
     "EFFICIENTNET_SCALING",
     "FBNET_C",
-    "FrozenSpace",
     "MOBILENET_V3_LARGE",
     "MOBILE_ACTIVATIONS",
     "MOBILE_STYLES",
@@ -59,6 +58,7 @@ __all__ = [
     "NASNET_OPERATIONS",
     "NAS_BENCH_201_OPERATIONS",
     "SearchSpace",
+    "SubSpace",
     "chain_layers",
     "darts_cells",
     "mobile_plan",

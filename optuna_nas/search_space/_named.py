@@ -59,7 +59,7 @@ def read_named(text: str) -> tuple[str, SearchSpace, Architecture]:
 
         >>> name, space, architecture = read_named("C-S-O")
         >>> name, space.to_string(architecture)
-        ('chain', 'C32k3-Smax2-O128')
+        ('chain', 'C16k3-Smax2-O64')
     """
     names = next(names for form, names in _FORMS if form in text)
     problems = []

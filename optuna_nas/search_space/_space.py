@@ -25,7 +25,8 @@ from optuna_nas.search_space._counting import ArchitectureIndex
 if TYPE_CHECKING:
     import networkx as nx
 
-    from optuna_nas.search_space._frozen import FrozenSpace
+    from optuna_nas.search_space._sub_space import Probabilities
+    from optuna_nas.search_space._sub_space import SubSpace
 
 
 class SearchSpace(abc.ABC):
@@ -225,7 +226,7 @@ class SearchSpace(abc.ABC):
 
     # Sub-spaces.
 
-    def freeze(self, decisions: Mapping[str, Choice]) -> FrozenSpace:
+    def freeze(self, decisions: Mapping[str, Choice]) -> SubSpace:
         """Return the sub-space in which the named decisions have the given values.
 
         Args:
@@ -244,11 +245,11 @@ class SearchSpace(abc.ABC):
             >>> CellSpace().freeze({"edge_0_1": "skip_connect", "edge_0_2": "none"}).size
             625
         """
-        from optuna_nas.search_space._frozen import FrozenSpace
+        from optuna_nas.search_space._sub_space import SubSpace
 
-        return FrozenSpace(self, decisions)
+        return SubSpace(self, {name: (choice,) for name, choice in decisions.items()})
 
-    def refine(self, architecture: Architecture, decisions: Iterable[str]) -> FrozenSpace:
+    def refine(self, architecture: Architecture, decisions: Iterable[str]) -> SubSpace:
         """Return the sub-space around ``architecture`` in which only ``decisions`` are free.
 
         Args:
@@ -269,9 +270,42 @@ class SearchSpace(abc.ABC):
             >>> space.refine(space.from_string("C-C-S-O"), ["layer_*_filters"]).size
             16
         """
-        from optuna_nas.search_space._frozen import outside
+        from optuna_nas.search_space._sub_space import outside
 
         return self.freeze(outside(self, architecture, decisions))
+
+    def shrink(self, prior: Probabilities, *, keep: float = 0.25) -> SubSpace:
+        """Return the sub-space without the choices that are unlikely by a prior.
+
+        Args:
+            prior: Probabilities of the choices, a :class:`~optuna_nas.supernet.Prior`.
+            keep: Smallest probability of a choice that stays, relative to that of the likeliest
+                choice of its decision, in [0, 1]. The likeliest always stays.
+
+        Returns:
+            A space of the same name; ``print`` tells by how much the size fell.
+
+        Raises:
+            ValueError: If ``prior`` is of another space or ``keep`` is out of range.
+
+        Example:
+
+            >>> from optuna_nas import CellSpace
+            >>> from optuna_nas.supernet import Prior
+            >>> space = CellSpace()
+            >>> print(space.shrink(Prior(space, {"edge_0_3": [1, 9, 2, 8, 5]}), keep=0.5))
+            cell: 9,375 of 15,625 architectures (60.00%)
+        """
+        from optuna_nas.search_space._sub_space import SubSpace
+
+        prior.require_fit(self)
+        if not 0 <= keep <= 1:
+            raise ValueError(f"Expected argument `keep` to be in [0, 1] but got {keep}.")
+        left: dict[str, list[Choice]] = {}
+        for name in self.distributions:
+            likely = np.flatnonzero(prior[name] >= keep * prior[name].max())
+            left[name] = [_choices.choice_at(self.distributions[name], int(i)) for i in likely]
+        return SubSpace(self, left)
 
     def canonical_key(self, architecture: Architecture) -> str:
         """Return a key that is equal only for architectures which compute the same function."""

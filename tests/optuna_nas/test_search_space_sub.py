@@ -14,6 +14,8 @@ from optuna_nas import ChainSpace
 from optuna_nas import CustomSpace
 from optuna_nas import GeneticSampler
 from optuna_nas import SearchSpace
+from optuna_nas.search_space import SubSpace
+from optuna_nas.supernet import Prior
 from tests.optuna_nas.spaces import enumerate_params
 from tests.optuna_nas.spaces import SPACES
 
@@ -135,7 +137,52 @@ def test_build_and_name_are_those_of_the_base() -> None:
     assert frozen.build(frozen.complete({})) == {"n": 2}
     assert frozen.name == frozen.complete({}).space == "mine"
     assert CHAIN.freeze({}).build is None
-    assert dict(frozen.frozen) == {"n": 2}
+    assert dict(frozen.choices) == {"n": (2,)}
+
+
+def test_some_choices_are_left() -> None:
+    space = CustomSpace(
+        {
+            "n": optuna.distributions.IntDistribution(2, 10, step=2),
+            "x": optuna.distributions.FloatDistribution(0, 1, step=0.25),
+            "c": optuna.distributions.CategoricalDistribution(("a", "b", "c")),
+        }
+    )
+    left = SubSpace(space, {"n": [8, 4, 6], "x": [0.0, 0.5], "c": ["c", "a"]})
+    assert left.distributions == {
+        "n": optuna.distributions.IntDistribution(4, 8, step=2),
+        "x": optuna.distributions.CategoricalDistribution((0.0, 0.5)),
+        "c": optuna.distributions.CategoricalDistribution(("a", "c")),
+    }
+    assert str(left) == "custom: 12 of 75 architectures (16.00%)"
+    whole = SubSpace(space, {"n": [2, 4, 6, 8, 10]})
+    assert whole.distributions == space.distributions
+    gap = SubSpace(space, {"n": [2, 6]})
+    assert gap.distributions["n"] == optuna.distributions.CategoricalDistribution((2, 6))
+    for member in (left, gap):
+        architecture = member.sample(np.random.default_rng(0))
+        assert space.contains(architecture)
+        assert member.from_string(member.to_string(architecture)) == architecture
+    with pytest.raises(ValueError, match="`n` to have a choice left but got none"):
+        SubSpace(space, {"n": []})
+    with pytest.raises(ValueError, match="decision `n` .* but got 3"):
+        SubSpace(space, {"n": [2, 3]})
+
+
+def test_shrinking_keeps_what_is_likely() -> None:
+    space = CellSpace()
+    prior = Prior(space, {"edge_0_1": [0.1, 0.4, 0.2, 0.2, 0.1], "edge_0_2": [0, 0, 0, 0, 1]})
+    left = space.shrink(prior, keep=0.5)
+    assert left.choices["edge_0_1"] == ("skip_connect", "nor_conv_1x1", "nor_conv_3x3")
+    assert left.choices["edge_0_2"] == ("avg_pool_3x3",)
+    assert left.size == 3 * 5**4
+    assert left.contains(prior.most_likely())
+    assert space.shrink(prior, keep=0).size == space.size
+    assert space.shrink(prior, keep=1).choices["edge_0_1"] == ("skip_connect",)
+    with pytest.raises(ValueError, match=r"`keep` to be in \[0, 1\] but got 1.5"):
+        space.shrink(prior, keep=1.5)
+    with pytest.raises(ValueError, match="`prior` to be of search space `chain`"):
+        CHAIN.shrink(prior)
 
 
 def test_what_freeze_and_refine_refuse() -> None:
