@@ -57,7 +57,7 @@ def main() -> None:
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     table = Table(
-        "sampler", "trials", "replay (s)", "median trial (ms)", "mean (ms)", "x RandomSampler"
+        "sampler", "trials", "replay (s)", "median (ms)", "mean (ms)", "x RandomSampler"
     )
     for n_trials in lengths:
         for name in ("ReinforceSampler", "PPOSampler", "ActorCriticSampler", "DDPGSampler"):
@@ -76,7 +76,7 @@ def main() -> None:
                 f"{1000 * trials.mean():.1f}",
                 f"{trials.mean() / random.mean():.1f}",
             )
-    Console(width=90).print(table)
+    Console(width=100).print(table)
 
 
 if __name__ == "__main__":
