@@ -36,6 +36,13 @@ from lightning_modules.mobile import InvertedBottleneck
 from lightning_modules.mobile import MobileNetwork
 from lightning_modules.operations import make_operation
 from lightning_modules.operations import OPERATIONS
+from lightning_modules.proxies import compute_proxies
+from lightning_modules.proxies import PROXIES
+from lightning_modules.proxies import Proxy
+from lightning_modules.proxies import ProxyEvaluator
+from lightning_modules.proxies import rank_aggregate
+from lightning_modules.proxies import vote
+from lightning_modules.proxies import vote_aggregate
 from lightning_modules.tasks import ImageClassifier
 
 
@@ -57,6 +64,9 @@ __all__ = [
     "InvertedBottleneck",
     "MobileNetwork",
     "OPERATIONS",
+    "PROXIES",
+    "Proxy",
+    "ProxyEvaluator",
     "TRAINED_METRICS",
     "TrainingEvaluator",
     "build_cell_network",
@@ -64,6 +74,7 @@ __all__ = [
     "build_darts_network",
     "build_mobile_network",
     "build_network",
+    "compute_proxies",
     "count_macs",
     "count_params",
     "describe_build",
@@ -75,6 +86,9 @@ __all__ = [
     "measure_latency_ms",
     "measure_peak_memory_mb",
     "measure_throughput",
+    "rank_aggregate",
     "read_architecture",
     "train_final",
+    "vote",
+    "vote_aggregate",
 ]

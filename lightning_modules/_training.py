@@ -13,6 +13,7 @@ import re
 import signal
 import threading
 from typing import Any
+from typing import TypeVar
 import warnings
 
 import pytorch_lightning as pl
@@ -22,6 +23,8 @@ from torch import nn
 from lightning_modules.tasks import ImageClassifier
 from optuna_nas import Architecture
 
+
+_T = TypeVar("_T")
 
 # Lightning 2.6 with torch 2.13 or newer; nothing that a user could change.
 _PYTREE_WARNING = r"`isinstance\(treespec, LeafSpec\)` is deprecated"
@@ -146,11 +149,15 @@ class RandomState:
         device: torch.device,
     ) -> nn.Module:
         """Make a network whose weights depend on ``seed`` alone, inside of :meth:`kept`."""
+        return self.seeded(lambda: build(architecture), seed, device)
+
+    def seeded(self, make: Callable[[], _T], seed: int, device: torch.device) -> _T:
+        """Make what depends on ``seed`` alone, inside of :meth:`kept`."""
         with self._lock:
             torch.default_generator.manual_seed(seed)
             if device.type == "cuda":
                 torch.cuda.manual_seed_all(seed)
-            return build(architecture)
+            return make()
 
 
 RANDOM_STATE = RandomState()
