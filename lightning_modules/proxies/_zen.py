@@ -94,7 +94,7 @@ def _gaussian(network: nn.Module, generator: torch.Generator) -> State:
 
 def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
     # Drawn on the CPU, so that it is the same on all devices.
-    return torch.randn(like.shape, generator=generator).to(like)
+    return torch.empty_like(like).copy_(torch.randn(like.shape, generator=generator))
 
 
 def _features(network: nn.Module, state: State, images: Tensor) -> Tensor:
