@@ -55,9 +55,9 @@ def zen(network: nn.Module, images: Tensor, labels: Tensor | None = None) -> flo
     images = checked_images(images)
     generator = torch.Generator().manual_seed(_SEED)
     with batch_statistics(network), torch.no_grad():
-        state = _gaussian(network, generator)
         clean = _noise(images, generator)
         changed = clean + _STEP * _noise(images, generator)
+        state = _gaussian(network, generator)
         variances: list[float] = []
 
         def measure(module: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
