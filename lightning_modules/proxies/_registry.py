@@ -41,6 +41,7 @@ class Proxy(Protocol):
 
 
 def _params(network: nn.Module, images: Tensor, labels: Tensor | None = None) -> float:
+    checked_images(images)  # All proxies take the same arguments.
     return float(count_params(network))
 
 

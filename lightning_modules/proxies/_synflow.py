@@ -44,12 +44,12 @@ def synflow(network: nn.Module, images: Tensor, labels: Tensor | None = None) ->
         RuntimeError: If the value is not finite.
     """
     images = checked_images(images)
-    ones = torch.ones_like(images[:1], dtype=torch.float64)
     with batch_statistics(network), bypassed(network, (*NORMALISATIONS, nn.ReLU6)):
         state = State(network, torch.float64)
         with torch.no_grad():
             for parameter in state.parameters.values():
                 parameter.abs_()
+        ones = torch.ones_like(images[:1], dtype=torch.float64)
         weights = state.weights
         grads = gradients(call(network, state, ones).sum(), weights)
         total = sum(

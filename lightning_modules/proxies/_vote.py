@@ -83,7 +83,7 @@ def vote_aggregate(scores: Mapping[str, Sequence[float]]) -> np.ndarray:
     Example:
 
         >>> vote_aggregate({"a": [3, 1, 2], "b": [1, 2, 3], "c": [3, 2, 1]})
-        array([ 2, -1, -1])
+        array([ 2, -2,  0])
     """
     votes = sum(_preferences(row) for row in _table(scores))
     return np.asarray(np.sign(votes).sum(axis=1))

@@ -333,8 +333,8 @@ def test_zen(network: nn.Sequential, images: Tensor) -> None:
 
 
 def test_zen_takes_the_features_in_front_of_the_head(images: Tensor) -> None:
-    body = [nn.Conv2d(1, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3)]
-    expected = zen(nn.Sequential(*body), images)
+    body = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3)).double()
+    expected = zen(body, images)
     layers = [nn.Linear(3, 9), nn.ReLU(), nn.Linear(9, 4)]
     pooled = nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *layers)
     flat = nn.Sequential(*body, nn.Flatten(), nn.Linear(48, 4))

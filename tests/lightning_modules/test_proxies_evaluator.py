@@ -1,0 +1,204 @@
+"""The proxy evaluator: what it scores, on which batch, and what it leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import functools
+import math
+import pickle
+from typing import Any
+
+import optuna
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from torch.utils.data import TensorDataset
+
+from lightning_modules import build_chain_network
+from lightning_modules import compute_proxies
+from lightning_modules import PROXIES
+from lightning_modules import ProxyEvaluator
+from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.datamodules import LabeledImages
+from optuna_nas import Architecture
+from optuna_nas import ArchitectureObjective
+from optuna_nas import ChainSpace
+
+
+SPACE = ChainSpace()
+CHAIN = SPACE.from_string("C8k3-Smax2-O32")
+SHAPE: dict[str, Any] = {"input_shape": (1, 8, 8), "num_classes": 10}
+BUILD = functools.partial(build_chain_network, **SHAPE)
+
+
+class SearchOnlyDigits(DigitsDataModule):
+    """Digits whose test split must not be read."""
+
+    def read_test_data(self) -> LabeledImages:
+        raise AssertionError("The search read the test split.")
+
+    def val_dataloader(self) -> Any:
+        raise AssertionError("The batch is one of validation.")
+
+
+class PlainDataModule(pl.LightningDataModule):
+    """An ordinary data module of a user, shuffled by the global generator."""
+
+    def __init__(self, n: int = 40) -> None:
+        super().__init__()
+        self.n = n
+
+    def setup(self, stage: str) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.images = torch.randn(self.n, 1, 8, 8, generator=generator)
+        self.labels = torch.arange(self.n) % 10
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(TensorDataset(self.images, self.labels), batch_size=8, shuffle=True)
+
+
+@pytest.fixture(scope="module")
+def digits() -> SearchOnlyDigits:
+    return SearchOnlyDigits(batch_size=10)
+
+
+def expected_scores(datamodule: DigitsDataModule, n: int, seed: int) -> Mapping[str, float]:
+    batches = list(datamodule.train_dataloader())
+    images = torch.cat([images for images, _ in batches])[:n]
+    labels = torch.cat([labels for _, labels in batches])[:n]
+    torch.manual_seed(seed)
+    return compute_proxies(BUILD(CHAIN), images, labels)
+
+
+@pytest.mark.parametrize(("batch_size", "seed"), [(10, 0), (25, 7)])
+def test_scores_of_the_seed_and_the_first_images(
+    digits: SearchOnlyDigits, batch_size: int, seed: int
+) -> None:
+    metrics = ("snip", *PROXIES)
+    evaluator = ProxyEvaluator(BUILD, digits, metrics=metrics, batch_size=batch_size, seed=seed)
+    random_state = torch.get_rng_state()
+    found = evaluator(CHAIN).metrics
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert found == expected_scores(digits, batch_size, seed)
+    assert list(found) == list(dict.fromkeys(metrics))
+    assert evaluator(CHAIN).metrics == found
+
+
+def test_the_seed_matters(digits: SearchOnlyDigits) -> None:
+    scores = {
+        ProxyEvaluator(BUILD, digits, seed=seed)(CHAIN).metrics["synflow"] for seed in range(3)
+    }
+    assert len(scores) == 3
+
+
+def test_a_loader_that_shuffles_by_the_global_generator() -> None:
+    torch.manual_seed(11)
+    first = ProxyEvaluator(BUILD, PlainDataModule(), metrics=["snip"], batch_size=20)(CHAIN)
+    torch.manual_seed(12)
+    random_state = torch.get_rng_state()
+    second = ProxyEvaluator(BUILD, PlainDataModule(), metrics=["snip"], batch_size=20)(CHAIN)
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert first == second
+
+
+def test_fewer_images_than_asked_for() -> None:
+    datamodule = PlainDataModule(n=12)
+    evaluator = ProxyEvaluator(BUILD, datamodule, metrics=["naswot"], batch_size=1000)
+    datamodule.setup("fit")
+    torch.manual_seed(0)
+    expected = PROXIES["naswot"](BUILD(CHAIN), datamodule.images)
+    assert evaluator(CHAIN).metrics["naswot"] == pytest.approx(expected)
+
+
+def test_augmentation_of_a_running_training_goes_on() -> None:
+    digits = SearchOnlyDigits(crop_padding=1)
+    digits.train_dataloader()
+    generator = digits._augmentation_generator
+    assert generator is not None
+    torch.randn(5, generator=generator)
+    state = generator.get_state()
+    ProxyEvaluator(BUILD, digits)(CHAIN)
+    assert digits._augmentation_generator is generator
+    assert torch.equal(generator.get_state(), state)
+
+
+def test_score_is_a_function_that_pickles(digits: SearchOnlyDigits) -> None:
+    evaluator = ProxyEvaluator(BUILD, digits, metrics=["naswot"], batch_size=16)
+    score = evaluator.score("grad_norm")
+    expected = expected_scores(digits, 16, 0)["grad_norm"]
+    assert pickle.loads(pickle.dumps(score))(CHAIN) == expected
+    assert score(CHAIN) == expected
+    assert pickle.loads(pickle.dumps(score))(CHAIN) == expected
+
+
+def test_proxies_are_objectives(digits: SearchOnlyDigits) -> None:
+    metrics = ("naswot", "params")
+    evaluator = ProxyEvaluator(BUILD, digits, metrics=metrics, batch_size=8)
+    objective = ArchitectureObjective(SPACE, evaluator, objectives=metrics)
+    study = optuna.create_study(
+        directions=["maximize", "minimize"], sampler=optuna.samplers.RandomSampler(seed=0)
+    )
+    study.optimize(objective, n_trials=4)
+    assert all(trial.state.name == "COMPLETE" for trial in study.trials)
+    assert len({trial.values[0] for trial in study.trials}) == 4
+
+
+def test_nothing_is_reported(digits: SearchOnlyDigits) -> None:
+    def report(epoch: int, metrics: Mapping[str, float]) -> None:
+        raise AssertionError("There is no epoch.")
+
+    ProxyEvaluator(BUILD, digits)(CHAIN, report=report)
+
+
+def test_errors_of_the_build_come_out(digits: SearchOnlyDigits) -> None:
+    def broken(architecture: Architecture) -> nn.Module:
+        torch.rand(1)
+        raise KeyError("broken")
+
+    random_state = torch.get_rng_state()
+    with pytest.raises(KeyError, match="broken"):
+        ProxyEvaluator(broken, digits)(CHAIN)
+    assert torch.equal(torch.get_rng_state(), random_state)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("metrics", (), r"names of \['synflow', .* but got \(\)"),
+        ("metrics", "synflow", "but got 'synflow'"),
+        ("metrics", ("synflow", "val_accuracy"), "but got"),
+        ("batch_size", 1, "at least 2 but got 1"),
+        ("seed", -1, "at least 0 but got -1"),
+        ("accelerator", "tpu", "auto or cpu, .* but got 'tpu'"),
+    ],
+)
+def test_wrong_arguments(
+    digits: SearchOnlyDigits, argument: str, value: Any, message: str
+) -> None:
+    if argument == "accelerator" and torch.accelerator.is_available():
+        pytest.skip("a device is there")
+    arguments: dict[str, Any] = {argument: value}
+    with pytest.raises(ValueError, match=f"Expected argument `{argument}` to be .*{message}"):
+        ProxyEvaluator(BUILD, digits, **arguments)
+
+
+def test_wrong_metric_of_a_score(digits: SearchOnlyDigits) -> None:
+    with pytest.raises(ValueError, match=r"`metric` to be .* but got \['val_loss'\]"):
+        ProxyEvaluator(BUILD, digits).score("val_loss")
+
+
+def test_no_training_data() -> None:
+    class Empty(PlainDataModule):
+        def train_dataloader(self) -> Any:
+            return []
+
+    with pytest.raises(ValueError, match="`datamodule` to have training data"):
+        ProxyEvaluator(BUILD, Empty())(CHAIN)
+
+
+def test_default_metric(digits: SearchOnlyDigits) -> None:
+    metrics = ProxyEvaluator(BUILD, digits)(CHAIN).metrics
+    assert list(metrics) == ["synflow"]
+    assert math.isfinite(metrics["synflow"])
