@@ -19,6 +19,7 @@ EXPECTED = {
     "parallel_search.py": r"12 trials; the Pareto front:\n0\.\d+ +\d+  [CS]",
 }
 BENCHMARKS = {
+    "proxies_nas_bench_201.py": ([], r" synflow .* \d+\.\d (.|\n)* vote of synflow, .* 0\.\d{3} "),
     "sampler_overhead.py": ([], r"GeneticSampler  .* \d+\.\d\d "),
     "trial_overhead.py": (["--data", "digits"], r"Overhead \d\.\d+ s (.|\n)*Ratio \d+\.\d+ "),
 }

@@ -24,7 +24,8 @@ def synflow(network: nn.Module, images: Tensor, labels: Tensor | None = None) ->
     identity, as in the code of Abdelfattah et al.: by the batch it would cancel the flow that is
     measured, and in evaluation mode a fresh network's is the identity anyway. So is ReLU6, whose
     upper bound would stop the flow; on the positive values here it differs from ReLU in nothing
-    else. It is computed in float64, as the flow grows by orders of magnitude with each layer.
+    else. As the flow grows by orders of magnitude with each layer, what float32 cannot hold is
+    computed again in float64.
 
     Tanaka et al., "Pruning neural networks without any data by iteratively conserving synaptic
     flow", NeurIPS 2020, equations 1 and 3; as a score of the whole network: Abdelfattah et al.,
@@ -44,15 +45,23 @@ def synflow(network: nn.Module, images: Tensor, labels: Tensor | None = None) ->
         RuntimeError: If the value is not finite.
     """
     images = checked_images(images)
+    value = 0.0
+    if images.dtype != torch.float64:
+        value = _flow(network, images, torch.float32)
+    if not 0.0 < value < float("inf"):
+        value = _flow(network, images, torch.float64)
+    return checked_score("synflow", value)
+
+
+def _flow(network: nn.Module, images: Tensor, dtype: torch.dtype) -> float:
     with batch_statistics(network), bypassed(network, (*NORMALISATIONS, nn.ReLU6)):
-        state = State(network, torch.float64)
+        state = State(network, dtype)
         with torch.no_grad():
             for parameter in state.parameters.values():
                 parameter.abs_()
-        ones = torch.ones_like(images[:1], dtype=torch.float64)
+        ones = torch.ones_like(images[:1], dtype=dtype)
         weights = state.weights
         grads = gradients(call(network, state, ones).sum(), weights)
-        total = sum(
+        return sum(
             float((w.detach() * g).abs().sum()) for w, g in zip(weights, grads, strict=True)
         )
-    return checked_score("synflow", total)

@@ -14,6 +14,7 @@ from torch import nn
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_modules import build_cell_network
 from lightning_modules import compute_proxies
 from lightning_modules import count_macs
 from lightning_modules import count_params
@@ -26,6 +27,7 @@ from lightning_modules.proxies import naswot
 from lightning_modules.proxies import snip
 from lightning_modules.proxies import synflow
 from lightning_modules.proxies import zen
+from optuna_nas import CellSpace
 
 
 def make_network(*, inplace: bool = True) -> nn.Sequential:
@@ -196,12 +198,25 @@ def test_synflow_of_paths_by_hand() -> None:
     assert synflow(network, torch.zeros(2, 1, 1, 2)) == 2 * (1 * 5 + 2 * 5 + 3 * 7)
 
 
-def test_synflow_beyond_float32() -> None:
+@pytest.mark.parametrize("weight", [-10.0, -0.1])
+def test_synflow_beyond_float32(weight: float) -> None:
     layers = [nn.Linear(1, 1, bias=False) for _ in range(50)]
     for layer in layers:
-        nn.init.constant_(layer.weight, -10.0)
+        nn.init.constant_(layer.weight, weight)
     network = nn.Sequential(nn.Flatten(), *layers)
-    assert synflow(network, torch.zeros(2, 1, 1, 1)) == pytest.approx(50 * 1e50)
+    found = synflow(network, torch.zeros(2, 1, 1, 1))
+    assert found == pytest.approx(50 * abs(weight) ** 50, rel=1e-5, abs=0.0)
+
+
+def test_synflow_of_a_deep_network_in_either_precision() -> None:
+    cell = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|none~0|avg_pool_3x3~1|none~2|"
+    network = build_cell_network(
+        CellSpace().from_string(cell), input_shape=(1, 8, 8), num_classes=3, channels=4
+    )
+    images = torch.zeros(2, 1, 8, 8)
+    found = synflow(network, images)
+    assert found > 1e10
+    assert found == pytest.approx(synflow(network.double(), images.double()), rel=1e-4)
 
 
 def test_synflow_passes_normalisation_and_the_bound_of_relu6() -> None:
