@@ -152,6 +152,17 @@ def test_fisher(network: nn.Sequential, images: Tensor, labels: Tensor) -> None:
     assert fisher(network, images, labels) == pytest.approx(expected, rel=1e-9)
 
 
+def test_fisher_in_front_of_any_activation_in_place(images: Tensor, labels: Tensor) -> None:
+    def score(inplace: bool) -> float:
+        torch.manual_seed(0)
+        conv, last = nn.Conv2d(1, 3, 2, stride=2), nn.Linear(12, 4)
+        return fisher(
+            nn.Sequential(conv, nn.SiLU(inplace), nn.Flatten(), last).double(), images, labels
+        )
+
+    assert score(inplace=True) == score(inplace=False)
+
+
 def test_fisher_of_a_linear_layer_with_positions() -> None:
     torch.manual_seed(0)
     tokens = nn.Sequential(nn.Flatten(2), nn.Linear(4, 3), nn.AdaptiveAvgPool2d((1, 3)))
