@@ -241,6 +241,14 @@ def test_values_that_are_not_finite_are_errors(proxy: str) -> None:
         PROXIES[proxy](network.float(), small_batch()[0].float(), small_batch()[1])
 
 
+def test_overflow_is_an_error() -> None:
+    layers = [nn.Linear(1, 1, bias=False).double() for _ in range(2)]
+    for layer in layers:
+        nn.init.constant_(layer.weight, 1e300)
+    with pytest.raises(RuntimeError, match="The proxy synflow of the network is inf"):
+        PROXIES["synflow"](nn.Sequential(nn.Flatten(), *layers), torch.zeros(2, 1, 1, 1).double())
+
+
 class _Square(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x * x
