@@ -14,8 +14,10 @@ from lightning_modules.checkpoint import FinishedModel
 from lightning_modules.checkpoint import load_checkpoint
 from lightning_modules.cost_metrics import count_macs
 from lightning_modules.cost_metrics import count_params
+from lightning_modules.cost_metrics import Latency
 from lightning_modules.cost_metrics import measure_latency_ms
 from lightning_modules.cost_metrics import measure_throughput
+from lightning_modules.cost_metrics import time_forward
 from lightning_modules.costs import ArchitectureCosts
 from lightning_modules.costs import COST_METRICS
 from lightning_modules.costs import CostMeter
@@ -28,6 +30,9 @@ from lightning_modules.energy import measure_energy_mj
 from lightning_modules.evaluator import TRAINED_METRICS
 from lightning_modules.evaluator import TrainingEvaluator
 from lightning_modules.final import train_final
+from lightning_modules.latency_profile import profile_latency
+from lightning_modules.latency_table import LatencyTable
+from lightning_modules.latency_terms import LATENCY_TERMS
 from lightning_modules.memory import device_memory_mb
 from lightning_modules.memory import estimate_training_memory_mb
 from lightning_modules.memory import measure_peak_memory_mb
@@ -62,6 +67,9 @@ __all__ = [
     "FinishedModel",
     "ImageClassifier",
     "InvertedBottleneck",
+    "LATENCY_TERMS",
+    "Latency",
+    "LatencyTable",
     "MobileNetwork",
     "OPERATIONS",
     "PROXIES",
@@ -87,7 +95,9 @@ __all__ = [
     "measure_peak_memory_mb",
     "measure_throughput",
     "rank_aggregate",
+    "profile_latency",
     "read_architecture",
+    "time_forward",
     "train_final",
     "vote",
     "vote_aggregate",

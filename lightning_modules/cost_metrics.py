@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -60,14 +61,26 @@ def count_macs(network: nn.Module, input_shape: tuple[int, ...]) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def measure_latency_ms(
+class Latency(NamedTuple):
+    """How long something takes, and how much that varied while it was measured.
+
+    Args:
+        median_ms: Median in ms.
+        iqr_ms: Inter-quartile range in ms.
+    """
+
+    median_ms: float
+    iqr_ms: float
+
+
+def time_forward(
     network: nn.Module,
     input_shape: tuple[int, ...],
     *,
     batch_size: int = 1,
     threads: int | None = None,
     min_run_time: float = 0.05,
-) -> float:
+) -> Latency:
     """Measure one forward pass in evaluation mode, on the device where the network is.
 
     A GPU is waited for. Whatever else runs on the machine disturbs the measurement, so compare
@@ -81,7 +94,7 @@ def measure_latency_ms(
         min_run_time: Seconds to measure for after the warm-up, which takes about as long.
 
     Returns:
-        The median time of a forward pass in ms.
+        Median and inter-quartile range of a forward pass in ms.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -98,7 +111,28 @@ def measure_latency_ms(
     )
     with _current(images.device), evaluation_mode(network), torch.inference_mode():
         measurement = timer.blocked_autorange(min_run_time=min_run_time)
-    return float(measurement.median) * 1e3
+    return Latency(float(measurement.median) * 1e3, float(measurement.iqr) * 1e3)
+
+
+def measure_latency_ms(
+    network: nn.Module,
+    input_shape: tuple[int, ...],
+    *,
+    batch_size: int = 1,
+    threads: int | None = None,
+    min_run_time: float = 0.05,
+) -> float:
+    """Measure the median time of one forward pass in evaluation mode in ms.
+
+    See :func:`time_forward` for the arguments, how it is measured, and the spread as well.
+    """
+    return time_forward(
+        network,
+        input_shape,
+        batch_size=batch_size,
+        threads=threads,
+        min_run_time=min_run_time,
+    ).median_ms
 
 
 def measure_throughput(
@@ -111,7 +145,7 @@ def measure_throughput(
 ) -> float:
     """Measure the samples/s of forward passes with ``batch_size`` samples.
 
-    See :func:`measure_latency_ms` for the arguments and how it is measured.
+    See :func:`time_forward` for the arguments and how it is measured.
 
     Returns:
         The median number of samples per second.

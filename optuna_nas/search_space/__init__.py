@@ -19,6 +19,7 @@ from optuna_nas.search_space._mobile import MobileSpace
 from optuna_nas.search_space._mobile_plan import mobile_plan
 from optuna_nas.search_space._mobile_plan import MobileBlock
 from optuna_nas.search_space._mobile_plan import MobilePlan
+from optuna_nas.search_space._mobile_plan import scaled_depth
 from optuna_nas.search_space._mobile_published import EFFICIENTNET_B0
 from optuna_nas.search_space._mobile_published import EFFICIENTNET_SCALING
 from optuna_nas.search_space._mobile_published import FBNET_C
@@ -63,4 +64,5 @@ __all__ = [
     "darts_cells",
     "mobile_plan",
     "read_named",
+    "scaled_depth",
 ]

@@ -126,8 +126,7 @@ def mobile_plan(architecture: Mapping[str, Any]) -> MobilePlan:
 def _scaled_blocks(architecture: Mapping[str, Any], stage: int) -> list[dict[str, Any]]:
     """Repeat the last block, or drop the last ones, as the depth coefficient says."""
     blocks = blocks_of(architecture, stage)
-    coefficient = float(architecture.get("depth_coefficient", 1))
-    n = max(1, math.ceil(coefficient * len(blocks) - 1e-9))
+    n = scaled_depth(len(blocks), float(architecture.get("depth_coefficient", 1)))
     return [blocks[min(i, len(blocks) - 1)] for i in range(n)]
 
 
@@ -157,6 +156,11 @@ def _block(
 def _hidden(channels: int, expansion: float) -> int:
     product = round(channels * expansion, 6)
     return int(product) if product == int(product) and product else round_to_8(product)
+
+
+def scaled_depth(depth: int, coefficient: float) -> int:
+    """Scale a number of blocks as EfficientNet does: rounded up, at least 1."""
+    return max(1, math.ceil(coefficient * depth - 1e-9))
 
 
 def round_width(width: int, coefficient: float) -> int:

@@ -1,0 +1,280 @@
+"""Latency by adding up: a table of what each candidate operation takes at each position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+from functools import cached_property
+import json
+import math
+import os
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.distributions import distribution_to_json
+from optuna.distributions import json_to_distribution
+import torch
+from torch import Tensor
+
+from lightning_modules.cost_metrics import Latency
+from lightning_modules.latency_terms import Domain
+from lightning_modules.latency_terms import Factor
+from lightning_modules.latency_terms import LATENCY_TERMS
+from lightning_modules.latency_terms import Operation
+from lightning_modules.latency_terms import Term
+from optuna_nas.search_space import Architecture
+
+
+Place = tuple[str, str]
+"""A position in the network and the name of an operation there, with its sizes and its input."""
+
+_VERSION = 1
+
+
+class LatencyTable:
+    """The latency of every operation at every position of a space's networks, on one device.
+
+    The latency of a network is taken to be the sum over its operations, as in FBNet (Wu et al.,
+    CVPR 2019, section 3.3, equation 6). It is linear in the choice of each operation, so with
+    probabilities of the choices its expectation is exact and has a gradient (equation 7, and
+    Cai et al., ICLR 2019 (ProxylessNAS), section 3.3).
+
+    :func:`profile_latency` measures a table. :meth:`predict_ms` is a function of an architecture
+    like any other, for a constraint or an objective that needs no network::
+
+        Constraint("latency_ms", upper=2.5, function=table.predict_ms)
+
+    Args:
+        space: Name of the search space.
+        distributions: Its decisions.
+        network: The arguments of the space's builder, ``input_shape`` and ``num_classes`` at
+            least.
+        settings: What the operations were measured on and with; written to the file.
+        entries: What has been measured.
+
+    Raises:
+        ValueError: If there are no summands for ``space`` in
+            :data:`~lightning_modules.latency_terms.LATENCY_TERMS`, or ``network`` does not fit.
+    """
+
+    def __init__(
+        self,
+        space: str,
+        distributions: Mapping[str, BaseDistribution],
+        network: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        entries: Mapping[Place, Latency] | None = None,
+    ) -> None:
+        if space not in LATENCY_TERMS:
+            raise ValueError(
+                f"Expected argument `space` to be a search space of {sorted(LATENCY_TERMS)} "
+                f"but got {space!r}."
+            )
+        self.space = space
+        self.distributions = MappingProxyType(dict(distributions))
+        self.network = MappingProxyType(
+            {**network, "input_shape": tuple(network.get("input_shape", ()))}
+        )
+        self.settings = MappingProxyType(dict(settings))
+        self.entries: dict[Place, Latency] = dict(entries or {})
+        try:
+            self._terms = LATENCY_TERMS[space](self.distributions, **self.network)
+        except (TypeError, KeyError) as error:
+            raise ValueError(
+                f"Expected the arguments of a network of space `{space}` but got "
+                f"{dict(self.network)} ({error})."
+            ) from error
+        self._domain = Domain(self.distributions)
+        self._found: dict[tuple[Term, tuple[Any, ...]], float] = {}
+
+    def __reduce__(self) -> tuple[type[LatencyTable], tuple[Any, ...]]:
+        fields = (self.space, dict(self.distributions), dict(self.network), dict(self.settings))
+        return type(self), (*fields, self.entries)
+
+    # What there is to measure.
+
+    @cached_property
+    def operations(self) -> Mapping[Place, Operation]:
+        """All candidate operations at all positions, measured or not."""
+        found: dict[Place, Operation] = {}
+        for term in self._terms:
+            for values in self._domain.outcomes(term):
+                operation = term.operation_of(values)
+                if operation is not None:
+                    found.setdefault((term.position, operation.name), operation)
+        return MappingProxyType(found)
+
+    def missing(self) -> list[Place]:
+        """Return what has not been measured; a complete table has none."""
+        return [place for place in self.operations if place not in self.entries]
+
+    # Latency.
+
+    def predict_ms(self, architecture: Architecture) -> float:
+        """Return the sum over the operations of a network in ms.
+
+        Raises:
+            ValueError: If the architecture is of another space or has an operation that the table
+                does not hold.
+        """
+        if architecture.space != self.space:
+            raise ValueError(
+                f"Expected argument `architecture` to be of the table's search space "
+                f"`{self.space}` but got one of `{architecture.space}`."
+            )
+        try:
+            return math.fsum(
+                self._cost_ms(term, term.values(architecture)) for term in self._terms
+            )
+        except (AssertionError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"Expected argument `architecture` to have the decisions of the table's search "
+                f"space but got {architecture!r}."
+            ) from error
+
+    def expected_ms(self, probabilities: Mapping[str, Tensor]) -> Tensor:
+        """Return the expected latency if each active decision is drawn independently, in ms.
+
+        With one-hot probabilities it is :meth:`predict_ms`. Gradients flow to the probabilities.
+
+        Args:
+            probabilities: For each decision its choices' probabilities in the order of the
+                distribution, of shape (number of choices,), floating point, of sum 1. Decisions
+                without an entry are uniform.
+
+        Returns:
+            A scalar of the probabilities' type and device.
+
+        Raises:
+            ValueError: If a name is no decision, a shape is wrong, or an operation has not been
+                measured.
+        """
+        given = self._with_uniform(probabilities)
+        known: dict[Factor, Tensor] = {}
+        total = next(iter(given.values())).new_zeros(())
+        for term, costs in zip(self._terms, self._costs, strict=True):
+            expected = costs.to(total)
+            for factor in reversed(term.factors.values()):
+                expected = expected @ self._domain.probabilities(factor, given, known)
+            total = total + expected
+        return total
+
+    @cached_property
+    def _costs(self) -> list[Tensor]:
+        """Per term the latency for all values of its factors, one axis a factor."""
+        costs: list[Tensor] = []
+        for term in self._terms:
+            shape = [len(self._domain.values(factor)) for factor in term.factors.values()]
+            found = [self._cost_ms(term, values) for values in self._domain.outcomes(term)]
+            costs.append(torch.tensor(found, dtype=torch.float64).reshape(shape))
+        return costs
+
+    def _cost_ms(self, term: Term, values: tuple[Any, ...]) -> float:
+        found = self._found.get((term, values))
+        if found is not None:
+            return found
+        operation = term.operation_of(values)
+        cost = 0.0
+        if operation is not None:
+            entry = self.entries.get((term.position, operation.name))
+            if entry is None:
+                raise ValueError(
+                    f"Expected the latency table to hold `{operation.name}` at `{term.position}` "
+                    "but it has not been measured."
+                )
+            cost = term.times * entry.median_ms
+        self._found[term, values] = cost
+        return cost
+
+    def _with_uniform(self, probabilities: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        unknown = [name for name in probabilities if name not in self.distributions]
+        if unknown:
+            raise ValueError(
+                f"Expected argument `probabilities` to name decisions of search space "
+                f"`{self.space}` but got {unknown}."
+            )
+        like = next(iter(probabilities.values()), torch.zeros(0))
+        given: dict[str, Tensor] = {}
+        for name in self.distributions:
+            n = len(self._domain.values(name))
+            given[name] = probabilities.get(name, like.new_full((n,), 1 / n))
+            if given[name].shape != (n,) or not given[name].is_floating_point():
+                raise ValueError(
+                    f"Expected the probabilities of decision `{name}` to be floating point of "
+                    f"shape ({n},) but got {given[name].dtype} of {tuple(given[name].shape)}."
+                )
+        return given
+
+    # The file.
+
+    def save(self, path: str | Path) -> None:
+        """Write the table as JSON, under a temporary name that is renamed."""
+        path = Path(path)
+        latencies: dict[str, dict[str, dict[str, float]]] = {}
+        for (position, name), latency in self.entries.items():
+            latencies.setdefault(position, {})[name] = latency._asdict()
+        document = {
+            "latency_table": _VERSION,
+            "space": self.space,
+            "settings": dict(self.settings),
+            "network": dict(self.network),
+            "decisions": {
+                name: json.loads(distribution_to_json(dist))
+                for name, dist in self.distributions.items()
+            },
+            "latencies": latencies,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> LatencyTable:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            ValueError: If the file cannot be read or is no latency table.
+        """
+        try:
+            document: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise ValueError(
+                f"Expected {path} to be a latency table but it cannot be read: {error}."
+            ) from error
+        if not isinstance(document, dict) or document.get("latency_table") != _VERSION:
+            raise ValueError(
+                f"Expected {path} to be a latency table of version {_VERSION} but got another "
+                "kind of file."
+            )
+        try:
+            return cls(
+                document["space"],
+                {
+                    name: json_to_distribution(json.dumps(dist))
+                    for name, dist in document["decisions"].items()
+                },
+                document["network"],
+                document["settings"],
+                dict(_entries(document["latencies"])),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(
+                f"Expected {path} to be a latency table but it is damaged "
+                f"({type(error).__name__}: {reason})."
+            ) from error
+
+
+def _entries(latencies: Mapping[str, Any]) -> Iterator[tuple[Place, Latency]]:
+    for position, operations in latencies.items():
+        for name, entry in operations.items():
+            latency = Latency(float(entry["median_ms"]), float(entry["iqr_ms"]))
+            if not all(math.isfinite(value) and value >= 0 for value in latency):
+                raise ValueError(f"`{name}` at `{position}` has no finite latency: {entry}")
+            yield (position, name), latency
