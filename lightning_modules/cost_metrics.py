@@ -99,10 +99,7 @@ def time_forward(
     Raises:
         ValueError: If an argument is out of range.
     """
-    if threads is not None and threads < 1:
-        raise ValueError(f"Expected argument `threads` to be at least 1 but got {threads}.")
-    if min_run_time <= 0:
-        raise ValueError(f"Expected argument `min_run_time` to be above 0 but got {min_run_time}.")
+    check_timing(batch_size, threads, min_run_time)
     images = random_images(network, input_shape, batch_size)
     timer = Timer(
         "network(images)",
@@ -112,6 +109,16 @@ def time_forward(
     with _current(images.device), evaluation_mode(network), torch.inference_mode():
         measurement = timer.blocked_autorange(min_run_time=min_run_time)
     return Latency(float(measurement.median) * 1e3, float(measurement.iqr) * 1e3)
+
+
+def check_timing(batch_size: int, threads: int | None, min_run_time: float) -> None:
+    """Raise a ValueError unless these arguments of :func:`time_forward` are in range."""
+    if batch_size < 1:
+        raise ValueError(f"Expected argument `batch_size` to be at least 1 but got {batch_size}.")
+    if threads is not None and threads < 1:
+        raise ValueError(f"Expected argument `threads` to be at least 1 but got {threads}.")
+    if min_run_time <= 0:
+        raise ValueError(f"Expected argument `min_run_time` to be above 0 but got {min_run_time}.")
 
 
 def measure_latency_ms(

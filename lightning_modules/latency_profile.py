@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime
 from datetime import UTC
 import os
@@ -12,9 +11,7 @@ from pathlib import Path
 import platform
 import random
 import sys
-import time
 from typing import Any
-from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn
@@ -24,17 +21,16 @@ from rich.progress import TextColumn
 from rich.progress import TimeRemainingColumn
 import torch
 
+from lightning_modules.cells import check_positive
+from lightning_modules.cost_metrics import check_timing
 from lightning_modules.cost_metrics import Latency
 from lightning_modules.cost_metrics import time_forward
 from lightning_modules.latency_table import LatencyTable
-from lightning_modules.latency_terms import Operation
 from optuna_nas import SearchSpace
 
 
-T = TypeVar("T")
-
-_SAVE_SECONDS = 5.0
-"""How much of the measuring an unexpected end may lose."""
+_TOGETHER = 50
+"""How many operations are measured in turns; so many an unexpected end may lose."""
 
 
 def profile_latency(
@@ -45,7 +41,8 @@ def profile_latency(
     threads: int = 1,
     batch_size: int = 1,
     device: str = "cpu",
-    min_run_time: float = 0.05,
+    rounds: int = 5,
+    min_run_time: float = 0.01,
     path: str | Path | None = None,
     progress: bool | None = None,
     **network: Any,
@@ -53,8 +50,10 @@ def profile_latency(
     """Measure each candidate operation at each position of a space's networks.
 
     The operations are the modules that the space's builder makes, in evaluation mode. Equal ones
-    (sizes and shape of the input) are measured once, in a random order, so that what else happens
-    on the machine for a while does not fall on neighbouring operations.
+    (of the same sizes, with the same input) are measured once, in a random order, so that what
+    else the machine does for a while does not fall on neighbouring operations. Each is measured
+    in several short rounds with others between them; the one with the lowest median, which was
+    disturbed least, counts.
 
     Args:
         space: A :class:`~optuna_nas.MobileSpace`, :class:`~optuna_nas.CellSpace`,
@@ -64,9 +63,10 @@ def profile_latency(
         threads: Number of CPU threads.
         batch_size: Samples of a forward pass.
         device: Where to measure, e.g. ``"cpu"`` or ``"cuda"``.
-        min_run_time: Seconds to measure each operation for, after a warm-up of about as long.
-        path: File to save the table in, every few seconds and at the end, also if interrupted. A
-            table of the same space, network, device and settings that is there is continued.
+        rounds: How often to measure each operation.
+        min_run_time: Seconds of each round, after a warm-up of about as long.
+        path: File to save the table in, also every few seconds. A table of the same space,
+            network, device and settings that is there is continued.
         progress: Whether to show a progress bar; by default on a terminal outside of CI.
         network: Further arguments of the space's builder, e.g. ``channels``.
 
@@ -77,66 +77,83 @@ def profile_latency(
         ValueError: If an argument is out of range, there is no table for such a space, or the
             file at ``path`` is something else.
     """
+    check_positive("rounds", rounds)
+    check_timing(batch_size, threads, min_run_time)
     table = LatencyTable(
         space.name,
         space.distributions,
         {"input_shape": input_shape, "num_classes": num_classes, **network},
-        describe_device(device, threads=threads, batch_size=batch_size),
+        {
+            **describe_device(device),
+            "threads": threads,
+            "batch_size": batch_size,
+            "rounds": rounds,
+            "min_run_time": min_run_time,
+        },
     )
     if path is not None and Path(path).exists():
         table = _continued(table, Path(path))
-    by_name: dict[str, list[tuple[str, str]]] = {}
-    for place in table.operations:
-        by_name.setdefault(place[1], []).append(place)
-    unmeasured = {place[1] for place in table.missing()}
-    names = sorted(unmeasured)
+    if path is not None:
+        table.save(path)  # Better an error now than after the measuring.
+    names = sorted({name for _, name in table.missing()})
     random.Random(0).shuffle(names)
-    saved = time.monotonic()
-    try:
-        for name in _tracked(names, progress):
-            places = by_name[name]
-            known = next((table.entries[p] for p in places if p in table.entries), None)
-            latency = known or _measure(
-                table.operations[places[0]],
-                device,
-                batch_size=batch_size,
-                threads=threads,
-                min_run_time=min_run_time,
-            )
-            table.entries.update(dict.fromkeys(places, latency))
-            if path is not None and time.monotonic() - saved > _SAVE_SECONDS:
+    with _progress_bar(progress) as bar:
+        task = bar.add_task("operations", total=len(names))
+        for start in range(0, len(names), _TOGETHER):
+            together = names[start : start + _TOGETHER]
+            _measure(table, together)
+            bar.advance(task, len(together))
+            if path is not None:
                 table.save(path)
-                saved = time.monotonic()
-    finally:
-        if path is not None:
-            table.save(path)
     return table
 
 
-def describe_device(device: str, *, threads: int = 1, batch_size: int = 1) -> dict[str, Any]:
-    """Return what a table says about how it was measured: device, settings, versions, date."""
-    kind = torch.device(device)
-    name = torch.cuda.get_device_name(kind) if kind.type == "cuda" else _processor()
+def _measure(table: LatencyTable, names: Sequence[str]) -> None:
+    """Measure the named operations in turns and enter them wherever they are in a network."""
+    settings = table.settings
+    operations = {operation.name: operation for operation in table.operations.values()}
+    found: dict[str, list[Latency]] = {name: [] for name in names}
+    for _ in range(settings["rounds"]):
+        for name in names:
+            latency = time_forward(
+                operations[name].make().to(settings["device"]),
+                operations[name].input_shape,
+                batch_size=settings["batch_size"],
+                threads=settings["threads"],
+                min_run_time=settings["min_run_time"],
+            )
+            found[name].append(latency)
+    for name in names:  # Only now: a table has no operation that was measured in some rounds.
+        table.record(name, min(found[name]))
+
+
+def describe_device(device: str) -> dict[str, str]:
+    """Return the device, its name, and the versions and the date to write beside a latency.
+
+    Raises:
+        ValueError: If there is no such device.
+    """
+    try:
+        kind = torch.empty(0, device=device).device
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"Expected argument `device` to be a device like cpu or cuda but got {device!r} "
+            f"({reason})."
+        ) from error
     return {
         "device": device,
-        "device_name": name,
-        "threads": threads,
-        "batch_size": batch_size,
+        "device_name": torch.cuda.get_device_name(kind) if kind.type == "cuda" else _processor(),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def _measure(operation: Operation, device: str, **settings: Any) -> Latency:
-    network = operation.make().to(device)
-    return time_forward(network, operation.input_shape, **settings)
-
-
 def _continued(table: LatencyTable, path: Path) -> LatencyTable:
     """Return the table of the file if it is one of the same kind."""
     found = LatencyTable.load(path)
-    pairs: Iterable[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
+    pairs: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
         ("network", found.network, table.network),
         ("decisions", found.distributions, table.distributions),
         ("settings", _undated(found.settings), _undated(table.settings)),
@@ -165,14 +182,15 @@ def _processor() -> str:
     return models[0] if models else platform.processor() or platform.machine()
 
 
-def _tracked(items: list[T], progress: bool | None) -> Iterator[T]:
+def _progress_bar(progress: bool | None) -> Progress:
     if progress is None:
         progress = sys.stderr.isatty() and "CI" not in os.environ
-    if not progress:
-        yield from items
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True
-    ) as bar:
-        yield from bar.track(items, description="operations")
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not progress,
+    )

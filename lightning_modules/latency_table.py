@@ -78,7 +78,7 @@ class LatencyTable:
             {**network, "input_shape": tuple(network.get("input_shape", ()))}
         )
         self.settings = MappingProxyType(dict(settings))
-        self.entries: dict[Place, Latency] = dict(entries or {})
+        self._entries: dict[Place, Latency] = dict(entries or {})
         try:
             self._terms = LATENCY_TERMS[space](self.distributions, **self.network)
         except (TypeError, KeyError) as error:
@@ -91,9 +91,20 @@ class LatencyTable:
 
     def __reduce__(self) -> tuple[type[LatencyTable], tuple[Any, ...]]:
         fields = (self.space, dict(self.distributions), dict(self.network), dict(self.settings))
-        return type(self), (*fields, self.entries)
+        return type(self), (*fields, self._entries)
 
-    # What there is to measure.
+    # What there is to measure, and what has been.
+
+    @property
+    def entries(self) -> Mapping[Place, Latency]:
+        """What has been measured."""
+        return MappingProxyType(self._entries)
+
+    def record(self, name: str, latency: Latency) -> None:
+        """Enter the latency of an operation at all positions where it is a candidate."""
+        self._entries.update(dict.fromkeys(self._places[name], latency))
+        self._found.clear()
+        self.__dict__.pop("_costs", None)
 
     @cached_property
     def operations(self) -> Mapping[Place, Operation]:
@@ -106,9 +117,16 @@ class LatencyTable:
                     found.setdefault((term.position, operation.name), operation)
         return MappingProxyType(found)
 
+    @cached_property
+    def _places(self) -> Mapping[str, list[Place]]:
+        places: dict[str, list[Place]] = {}
+        for place in self.operations:
+            places.setdefault(place[1], []).append(place)
+        return places
+
     def missing(self) -> list[Place]:
         """Return what has not been measured; a complete table has none."""
-        return [place for place in self.operations if place not in self.entries]
+        return [place for place in self.operations if place not in self._entries]
 
     # Latency.
 
@@ -178,7 +196,7 @@ class LatencyTable:
         operation = term.operation_of(values)
         cost = 0.0
         if operation is not None:
-            entry = self.entries.get((term.position, operation.name))
+            entry = self._entries.get((term.position, operation.name))
             if entry is None:
                 raise ValueError(
                     f"Expected the latency table to hold `{operation.name}` at `{term.position}` "
@@ -213,8 +231,10 @@ class LatencyTable:
         """Write the table as JSON, under a temporary name that is renamed."""
         path = Path(path)
         latencies: dict[str, dict[str, dict[str, float]]] = {}
-        for (position, name), latency in self.entries.items():
-            latencies.setdefault(position, {})[name] = latency._asdict()
+        for position, name in self.operations:
+            if (position, name) in self._entries:
+                entry = self._entries[position, name]._asdict()
+                latencies.setdefault(position, {})[name] = entry
         document = {
             "latency_table": _VERSION,
             "space": self.space,

@@ -42,13 +42,17 @@ def _run_with_torch(command: str, options: dict[str, Any], threads: int) -> int:
 
     from lightning_modules.datamodules import DataError
     from optuna_nas.cli._predict import predict
+    from optuna_nas.cli._profile import profile
     from optuna_nas.cli._search import search
     from optuna_nas.cli._train import train
 
     torch.set_num_threads(threads)
     # It repeats each signal that ends a training.
     logging.getLogger(signal_connector.__name__).setLevel(logging.WARNING)
+    if command == "profile":
+        options["threads"] = threads
     commands: dict[str, Callable[..., int]] = {
+        "profile": profile,
         "search": search,
         "train": train,
         "predict": predict,

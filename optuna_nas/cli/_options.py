@@ -123,3 +123,31 @@ def predict_options(*, space: str | None = None) -> None:
     Args:
         space: For a network of a space of your own: that space, as MODULE:NAME or FILE.py:NAME.
     """
+
+
+def profile_options(
+    *,
+    data: str = "digits",
+    space: str = "cell",
+    network: dict[str, int] | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    batch_size: int = 1,
+    rounds: int = 5,
+    min_run_time: float = 0.01,
+    output: str = "latency.json",
+) -> None:
+    """Measure the latency of each candidate operation on this device, as a table for predictions.
+
+    Args:
+        data: Where the shape of the images comes from: digits, fashion-mnist, an .npz file with X
+            and y, or a folder of class folders.
+        space: Name of the search space.
+        network: Arguments of the network around a cell, e.g. --network.channels 8.
+        device: Where to measure: cpu, cuda, cuda:1, ...
+        threads: CPU threads.
+        batch_size: Images of a forward pass.
+        rounds: How often each operation is measured; the least disturbed time counts.
+        min_run_time: Seconds of each measurement.
+        output: File for the table, JSON. An unfinished table is continued.
+    """

@@ -58,7 +58,12 @@ def _sentence(message: str) -> str:
 def _kinds() -> dict[str, str]:
     """Return the kind of value that each option takes, in words."""
     hints: dict[str, Any] = {}
-    for function in (_options.training_options, _options.search_options, _options.train_options):
+    for function in (
+        _options.training_options,
+        _options.search_options,
+        _options.train_options,
+        _options.profile_options,
+    ):
         hints |= get_type_hints(function)
     return {name: _kind(hint) for name, hint in hints.items()}
 
@@ -107,6 +112,9 @@ def make_parser() -> ArgumentParser:
 
     show = _command(_options.show_options)
     commands.add_subcommand("show", show, help=_summary(_options.show_options))
+
+    profile = _command(_options.profile_options)
+    commands.add_subcommand("profile", profile, help=_summary(_options.profile_options))
 
     predict = _Parser(description=_summary(_options.predict_options))
     predict.add_argument("checkpoint", type=str, help="File that search or train saved.")
