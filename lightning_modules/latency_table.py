@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from collections.abc import Mapping
 from functools import cached_property
 import json
 import math
-import os
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +16,10 @@ from optuna.distributions import json_to_distribution
 import torch
 from torch import Tensor
 
+from lightning_modules._latency_file import Place
+from lightning_modules._latency_file import read_entries
+from lightning_modules._latency_file import read_json
+from lightning_modules._latency_file import write_json
 from lightning_modules.cost_metrics import Latency
 from lightning_modules.latency_terms import Domain
 from lightning_modules.latency_terms import Factor
@@ -26,9 +28,6 @@ from lightning_modules.latency_terms import Operation
 from lightning_modules.latency_terms import Term
 from optuna_nas.search_space import Architecture
 
-
-Place = tuple[str, str]
-"""A position in the network and the name of an operation there, with its sizes and its input."""
 
 _VERSION = 1
 
@@ -229,7 +228,6 @@ class LatencyTable:
 
     def save(self, path: str | Path) -> None:
         """Write the table as JSON, under a temporary name that is renamed."""
-        path = Path(path)
         latencies: dict[str, dict[str, dict[str, float]]] = {}
         for position, name in self.operations:
             if (position, name) in self._entries:
@@ -246,13 +244,7 @@ class LatencyTable:
             },
             "latencies": latencies,
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_json(Path(path), document)
 
     @classmethod
     def load(cls, path: str | Path) -> LatencyTable:
@@ -261,12 +253,7 @@ class LatencyTable:
         Raises:
             ValueError: If the file cannot be read or is no latency table.
         """
-        try:
-            document: Any = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise ValueError(
-                f"Expected {path} to be a latency table but it cannot be read: {error}."
-            ) from error
+        document = read_json(path)
         if not isinstance(document, dict) or document.get("latency_table") != _VERSION:
             raise ValueError(
                 f"Expected {path} to be a latency table of version {_VERSION} but got another "
@@ -281,7 +268,7 @@ class LatencyTable:
                 },
                 document["network"],
                 document["settings"],
-                dict(_entries(document["latencies"])),
+                dict(read_entries(document["latencies"])),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
@@ -289,12 +276,3 @@ class LatencyTable:
                 f"Expected {path} to be a latency table but it is damaged "
                 f"({type(error).__name__}: {reason})."
             ) from error
-
-
-def _entries(latencies: Mapping[str, Any]) -> Iterator[tuple[Place, Latency]]:
-    for position, operations in latencies.items():
-        for name, entry in operations.items():
-            latency = Latency(float(entry["median_ms"]), float(entry["iqr_ms"]))
-            if not all(math.isfinite(value) and value >= 0 for value in latency):
-                raise ValueError(f"`{name}` at `{position}` has no finite latency: {entry}")
-            yield (position, name), latency

@@ -56,9 +56,7 @@ def main() -> None:
     lengths = [100] if args.quick else args.trials
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    table = Table(
-        "sampler", "trials", "replay (s)", "median (ms)", "mean (ms)", "x RandomSampler"
-    )
+    table = Table("sampler", "trials", "replay (s)", "median (ms)", "mean (ms)", "x RandomSampler")
     for n_trials in lengths:
         for name in ("ReinforceSampler", "PPOSampler", "ActorCriticSampler", "DDPGSampler"):
             cls = getattr(samplers, name)

@@ -58,7 +58,7 @@ def profile(
             )
     except OSError as error:
         raise CommandError(
-            f"Expected option --output to be a file to write but got {output!r} ({error.strerror})."
+            f"Expected option --output to be a file to write but got {output!r}: {error.strerror}."
         ) from error
     except ValueError as error:
         raise as_command_error(error) from error

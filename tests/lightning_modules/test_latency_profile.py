@@ -105,6 +105,7 @@ def test_progress(
     progress: bool | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(latency_profile, "time_forward", lambda *_, **__: Latency(1.0, 0.0))
+    monkeypatch.setenv("FORCE_COLOR", "1")  # For rich this is a terminal.
     profile_latency(CellSpace(), **CELL, progress=progress)
     out, err = capsys.readouterr()
     assert out == ""

@@ -1,11 +1,8 @@
-"""Latency tables: sums that are exact where costs add up, expectations, and the file."""
+"""Latency tables: sums that are exact where costs add up, and their expectations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-import json
-from pathlib import Path
-import pickle
 from typing import Any
 
 import numpy as np
@@ -24,7 +21,6 @@ from optuna_nas import Architecture
 from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
 from optuna_nas import Constraint
-from optuna_nas import CustomSpace
 from optuna_nas import DartsSpace
 from optuna_nas import MobileSpace
 from optuna_nas import SearchSpace
@@ -95,8 +91,9 @@ class Dispatched(TorchDispatchMode):
 def price(network: nn.Module, input_shape: tuple[int, ...], **_: Any) -> Latency:
     """Return a cost that really is a sum over operations, in place of a time."""
     network.eval()
+    images = torch.zeros(1, *input_shape)
     with torch.no_grad(), Dispatched() as dispatched:
-        network(torch.zeros(1, *input_shape))
+        network(images)
     return Latency(dispatched.total, 0.0)
 
 
@@ -157,7 +154,6 @@ def test_the_sum_is_exact_where_costs_add_up(
     for _ in range(8):
         architecture = space.sample(rng)
         whole = build_network(architecture, input_shape=SHAPE, num_classes=3, **network)
-        # Views and the like have no time, but they have a price in both.
         assert measured.predict_ms(architecture) == price(whole, SHAPE).median_ms
         expected = measured.expected_ms(one_hot(space, architecture))
         torch.testing.assert_close(float(expected), measured.predict_ms(architecture))
@@ -227,7 +223,8 @@ def test_expectation_and_gradient_by_brute_force(
 
     def gradients(of: Callable[[dict[str, Tensor]], Tensor]) -> tuple[Tensor, list[Tensor]]:
         value = of({n: values.softmax(0) for n, values in logits.items()})
-        return value.detach(), list(torch.autograd.grad(value, list(logits.values())))
+        found = torch.autograd.grad(value, list(logits.values()), materialize_grads=True)
+        return value.detach(), list(found)
 
     expected = gradients(lambda probabilities: brute_force(space, measured, probabilities))
     torch.testing.assert_close(gradients(measured.expected_ms), expected)
@@ -261,99 +258,3 @@ def test_wrong_probabilities(
     space, network = SMALL["cell"]
     with pytest.raises(ValueError, match=sentence):
         table(space, **network).expected_ms(probabilities)
-
-
-# The file.
-
-
-@pytest.mark.parametrize("name", ["mobile with scaling", "cell", "darts with loose nodes"])
-def test_file_and_pickle_keep_everything(
-    name: str, table: Callable[..., LatencyTable], tmp_path: Path
-) -> None:
-    space, network = SMALL[name]
-    measured = table(space, **network)
-    measured.save(tmp_path / "new" / "table.json")
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["table.json"]
-    for copy in (
-        LatencyTable.load(tmp_path / "new" / "table.json"),
-        pickle.loads(pickle.dumps(measured)),
-    ):
-        assert copy.entries == measured.entries
-        assert copy.settings == measured.settings
-        assert copy.network == {"input_shape": SHAPE, "num_classes": 3, **network}
-        architecture = space.sample(np.random.default_rng(1))
-        assert copy.predict_ms(architecture) == measured.predict_ms(architecture)
-    assert {"device", "device_name", "threads", "batch_size", "torch", "python", "date"} <= set(
-        measured.settings
-    )
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (lambda document: "{", "cannot be read"),
-        (lambda document: "[1]", "got another kind of file"),
-        (lambda document: json.dumps(document | {"latency_table": 99}), "of version 1 but"),
-        (lambda document: json.dumps(document | {"space": "other"}), "damaged .*'other'"),
-        (lambda document: json.dumps(document | {"network": {}}), "damaged"),
-        (lambda document: json.dumps(document | {"decisions": {}}), "damaged"),
-        (lambda document: json.dumps(document | {"settings": 3}), "damaged"),
-        (lambda document: json.dumps(document | {"latencies": {"stem": 3}}), "damaged"),
-        (
-            lambda document: json.dumps(
-                document | {"latencies": {"stem": {"a": {"median_ms": -1, "iqr_ms": 0}}}}
-            ),
-            "damaged .*`a` at `stem` has no finite latency",
-        ),
-    ],
-)
-def test_damaged_files(
-    change: Callable[[Any], str],
-    sentence: str,
-    table: Callable[..., LatencyTable],
-    tmp_path: Path,
-) -> None:
-    space, network = SMALL["cell"]
-    path = tmp_path / "table.json"
-    table(space, **network).save(path)
-    path.write_text(change(json.loads(path.read_text())))
-    with pytest.raises(ValueError, match=sentence) as caught:
-        LatencyTable.load(path)
-    assert "\n" not in str(caught.value)
-
-
-def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="nothing.json to be a latency table but it cannot be"):
-        LatencyTable.load(tmp_path / "nothing.json")
-
-
-# What cannot be profiled.
-
-
-def test_spaces_and_arguments_without_a_table() -> None:
-    other = CustomSpace({"x": CellSpace().distributions["edge_0_1"]})
-    with pytest.raises(ValueError, match=r"of \['cell', .*\] but got 'custom'"):
-        profile_latency(other, input_shape=SHAPE, num_classes=3)
-    with pytest.raises(ValueError, match=r"operations of \['none', .*\] but got \['magic'\]"):
-        profile_latency(CellSpace(operations=("magic",)), input_shape=SHAPE, num_classes=3)
-    with pytest.raises(ValueError, match="unexpected keyword argument 'colour'"):
-        profile_latency(CellSpace(), input_shape=SHAPE, num_classes=3, colour=1)
-
-
-@pytest.mark.parametrize(
-    ("argument", "value"),
-    [
-        ("num_classes", 0),
-        ("input_shape", (1, 2)),
-        ("threads", 0),
-        ("batch_size", 0),
-        ("rounds", 0),
-        ("min_run_time", 0.0),
-        ("device", "abacus"),
-    ],
-)
-@pytest.mark.parametrize("name", ["mobile", "cell", "chain", "darts"])
-def test_arguments_out_of_range(name: str, argument: str, value: Any) -> None:
-    arguments: dict[str, Any] = {"input_shape": SHAPE, "num_classes": 3, argument: value}
-    with pytest.raises(ValueError, match=f"`{argument}` to be .* but got"):
-        profile_latency(SMALL[name][0], **arguments)
