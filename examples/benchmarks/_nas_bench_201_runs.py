@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import as_completed
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +15,7 @@ import time
 from typing import Literal
 import warnings
 
+from _nas_bench_201_samplers import Factory
 from _nas_bench_201_samplers import SAMPLERS
 import optuna
 
@@ -68,8 +70,8 @@ def _benchmark(dataset: str, accuracy_seed: int) -> NASBench201:
     return NASBench201(dataset, accuracy_seed=accuracy_seed)
 
 
-def execute(job: Job) -> Run:
-    """Search once."""
+def execute(job: Job, make: Factory | None = None) -> Run:
+    """Search once, with a sampler of the benchmark or with what ``make`` makes."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     benchmark = _benchmark(job.dataset, job.seed % N_ACCURACY_SEEDS)
@@ -79,7 +81,7 @@ def execute(job: Job) -> Run:
     try:
         study = optuna.create_study(
             directions=[DIRECTIONS[name] for name in objectives],
-            sampler=SAMPLERS[job.sampler](job.seed, benchmark.space),
+            sampler=(make or SAMPLERS[job.sampler])(job.seed, benchmark.space),
         )
         study.optimize(objective, n_trials=job.n_trials)
     except Exception as error:
@@ -90,12 +92,23 @@ def execute(job: Job) -> Run:
     return Run(job, tuple(rows), seconds)
 
 
-def execute_all(jobs: Sequence[Job], n_processes: int) -> Iterator[Run]:
-    """Search many times in new processes with one thread each; runs come as they finish."""
+def execute_all(
+    jobs: Sequence[Job], n_processes: int, makers: Mapping[str, Factory] | None = None
+) -> Iterator[Run]:
+    """Search many times in new processes with one thread each; runs come as they finish.
+
+    Args:
+        jobs: The searches.
+        n_processes: Number of processes.
+        makers: What makes samplers that are not of the benchmark, by their names.
+    """
+    makers = makers or {}
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # Inherited; more threads would be slower.
     pool = ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"))
     try:
-        for future in as_completed([pool.submit(execute, job) for job in jobs]):
+        for future in as_completed(
+            [pool.submit(execute, job, makers.get(job.sampler)) for job in jobs]
+        ):
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
