@@ -6,9 +6,11 @@ from collections.abc import Callable
 from collections.abc import Sequence
 import copy
 from dataclasses import dataclass
+from dataclasses import field
 import threading
 import traceback
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import nn
@@ -23,6 +25,7 @@ from optuna_nas.evaluation import Report
 
 
 _LOCK = threading.Lock()  # Of the module, as an evaluator should pickle.
+_LOCK_OF_REFERENCES = threading.Lock()
 
 
 class ProxyEvaluator:
@@ -99,6 +102,32 @@ class ProxyEvaluator:
         check_names("metric", [metric])
         return _Score(self, metric)
 
+    def rank_score(
+        self, metrics: Sequence[str], reference: Sequence[Architecture]
+    ) -> Callable[[Architecture], float]:
+        """Return a function from an architecture to its mean rank by several proxies.
+
+        The rank by one proxy is the share of the reference that scores less, equal ones counting
+        half. So proxies count alike, whatever their units, also where architectures come one at a
+        time; :func:`~lightning_modules.rank_aggregate` ranks architectures among themselves.
+
+        Args:
+            metrics: Names of :data:`~lightning_modules.proxies.PROXIES`.
+            reference: Architectures to compare with, e.g. 64 random ones. They are scored at the
+                first call.
+
+        Returns:
+            A function with values in [0, 1], higher is better. It pickles if ``build`` and the
+            data module do.
+
+        Raises:
+            ValueError: If a metric is unknown or there is no reference.
+        """
+        check_names("metrics", metrics)
+        if not reference:
+            raise ValueError("Expected argument `reference` to be architectures but got none.")
+        return _RankScore(self, tuple(metrics), tuple(reference))
+
     def _measure(self, architecture: Architecture, metrics: Sequence[str]) -> dict[str, float]:
         try:
             with _training.RANDOM_STATE.kept(self.device):
@@ -135,6 +164,34 @@ class ProxyEvaluator:
             for parts in zip(*batches, strict=True)
         )
         return images, labels
+
+
+@dataclass
+class _RankScore:
+    """The mean rank of several metrics of an evaluator as a function."""
+
+    evaluator: ProxyEvaluator
+    metrics: tuple[str, ...]
+    reference: tuple[Architecture, ...]
+    _columns: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __call__(self, architecture: Architecture) -> float:
+        with _LOCK_OF_REFERENCES:
+            if not self._columns:
+                rows = [self._scores(member) for member in self.reference]
+                self._columns = {
+                    name: np.sort([row[name] for row in rows]) for name in self.metrics
+                }
+        scores = self._scores(architecture)
+        return float(np.mean([self._rank(name, scores[name]) for name in self.metrics]))
+
+    def _scores(self, architecture: Architecture) -> dict[str, float]:
+        return self.evaluator._measure(architecture, self.metrics)
+
+    def _rank(self, name: str, score: float) -> float:
+        column = self._columns[name]
+        less, not_more = np.searchsorted(column, score), np.searchsorted(column, score, "right")
+        return float(less + not_more) / (2 * len(column))
 
 
 @dataclass(frozen=True)

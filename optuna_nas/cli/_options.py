@@ -58,6 +58,7 @@ def search_options(
         "nsgaii",
     ] = "genetic",
     pruner: Literal["none", "median", "successive-halving", "hyperband"] = "none",
+    pool: int = 16,
     n_trials: int = 20,
     timeout: float | None = None,
     epochs: int = 3,
@@ -78,6 +79,7 @@ def search_options(
         sampler: Strategy: ours, or Optuna's random, TPE or NSGA-II.
         pruner: Strategy that stops the training of poor trials after an epoch; needs a single
             objective that is trained.
+        pool: Number of proposals of which --screen takes one.
         n_trials: Trials that the study has at the end, those of earlier runs included.
         timeout: Stop after so many seconds.
         epochs: Epochs of each trial.

@@ -103,6 +103,14 @@ def make_parser() -> ArgumentParser:
         help="Bounds such as 'params<=100000' or 'latency_ms<=2', in quotes for the shell, on the "
         "same metrics. What breaks one that needs no training is not trained.",
     )
+    search.add_argument(
+        "--screen",
+        nargs="+",
+        type=str,
+        default=[],
+        help="Zero-cost proxies, such as synflow naswot: of each pool of proposals only the best "
+        "by their mean rank is trained.",
+    )
     commands.add_subcommand("search", search, help=_summary(_options.search_options))
 
     train = _Parser(description=_summary(_options.train_options))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import replace
 import functools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from lightning_modules import COST_METRICS
 from lightning_modules import COUNTED_METRICS
+from lightning_modules import ProxyEvaluator
 from lightning_modules import TrainingEvaluator
 from lightning_modules.datamodules import InMemoryDataModule
 from optuna_nas.cli import _runner
@@ -19,6 +22,7 @@ from optuna_nas.cli import _studies
 from optuna_nas.cli._constraints import parse_constraints
 from optuna_nas.cli._data import open_data
 from optuna_nas.cli._errors import as_command_error
+from optuna_nas.cli._errors import CommandError
 from optuna_nas.cli._finish import check_output
 from optuna_nas.cli._finish import finish
 from optuna_nas.cli._finish import Training
@@ -30,6 +34,11 @@ from optuna_nas.cli._spaces import NamedSpace
 from optuna_nas.cli._tables import front_of
 from optuna_nas.cli._tables import print_front
 from optuna_nas.constraints import Constraint
+from optuna_nas.search_space import Architecture
+
+
+_N_REFERENCES = 64
+"""Random architectures among which several proxies rank those of a search."""
 
 
 def search(
@@ -40,6 +49,8 @@ def search(
     objectives: Sequence[str],
     constraint: Sequence[str],
     pruner: str,
+    screen: Sequence[str],
+    pool: int,
     n_trials: int,
     timeout: float | None,
     epochs: int,
@@ -62,6 +73,15 @@ def search(
     metrics = [*objectives, *(bound.metric for bound in bounds), "params"]
     evaluator = _evaluator(named, module, metrics, epochs, options)
     constraints = [_checked_without_training(bound, evaluator) for bound in bounds]
+    counted = [bound for bound in constraints if bound.metric in COUNTED_METRICS]
+    strategy = _studies.make_sampler(
+        sampler, seed=options.seed, space=named.space, constraints=counted
+    )
+    if screen:
+        score = _proxy_score(screen, named, module, options)
+        strategy = _studies.make_screening(
+            strategy, score, pool=pool, seed=options.seed, space=named.space, constraints=counted
+        )
     settings = {
         "data": data,
         "space": space,
@@ -74,18 +94,13 @@ def search(
         evaluator,
         objectives=objectives,
         constraints=[*constraints, evaluator.memory_constraint()],
-        sampler=_studies.make_sampler(
-            sampler,
-            seed=options.seed,
-            space=named.space,
-            constraints=[bound for bound in constraints if bound.metric in COUNTED_METRICS],
-        ),
+        sampler=strategy,
         pruner=_studies.make_pruner(pruner, epochs=epochs, objectives=objectives),
         storage=storage,
         study_name=study_name or _studies.new_name(f"{Path(data).stem}-{Path(space).stem}"),
         tracking_uri=tracking_uri,
         settings=settings,
-        params={**settings, "sampler": sampler, "pruner": pruner},
+        params={**settings, "sampler": sampler, "pruner": pruner, "screen": list(screen)},
         n_trials=n_trials,
         timeout=timeout,
     )
@@ -98,6 +113,24 @@ def search(
             output=Path(output),
         )
     )
+
+
+def _proxy_score(
+    names: Sequence[str], named: NamedSpace, module: InMemoryDataModule, options: Training
+) -> Callable[[Architecture], float]:
+    """Return the score of architectures by one proxy, or by the mean rank of several."""
+    build = named.builder(module.input_shape, module.num_classes)
+    try:
+        evaluator = ProxyEvaluator(
+            build, module, metrics=names, seed=options.seed, accelerator=options.accelerator
+        )
+    except ValueError as error:
+        raise CommandError(str(error).replace("argument `metrics`", "option --screen")) from error
+    if len(names) == 1:
+        return evaluator.score(names[0])
+    rng = np.random.default_rng(options.seed)
+    reference = [named.space.sample(rng) for _ in range(_N_REFERENCES)]
+    return evaluator.rank_score(names, reference)
 
 
 def _checked_without_training(bound: Constraint, evaluator: TrainingEvaluator) -> Constraint:

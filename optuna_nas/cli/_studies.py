@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import datetime
@@ -23,8 +24,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import OperationalError
 
 from optuna_nas import samplers
+from optuna_nas.cli._errors import as_command_error
 from optuna_nas.cli._errors import CommandError
 from optuna_nas.constraints import Constraint
+from optuna_nas.search_space import Architecture
 from optuna_nas.search_space import SearchSpace
 
 
@@ -127,6 +130,28 @@ def make_sampler(
     if name == "tpe":
         return optuna.samplers.TPESampler(seed=seed)
     return optuna.samplers.NSGAIISampler(seed=seed, population_size=20)
+
+
+def make_screening(
+    sampler: optuna.samplers.BaseSampler,
+    score: Callable[[Architecture], float],
+    *,
+    pool: int,
+    seed: int,
+    space: SearchSpace,
+    constraints: Sequence[Constraint],
+) -> optuna.samplers.BaseSampler:
+    """Return a sampler that screens the proposals of another.
+
+    Raises:
+        CommandError: If the pool is too small.
+    """
+    try:
+        return samplers.ScreeningSampler(
+            sampler, score, pool=pool, seed=seed, space=space, constraints=constraints
+        )
+    except ValueError as error:
+        raise as_command_error(error) from error
 
 
 def make_pruner(name: str, *, epochs: int, objectives: Sequence[str]) -> optuna.pruners.BasePruner:

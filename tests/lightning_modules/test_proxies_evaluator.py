@@ -202,3 +202,39 @@ def test_default_metric(digits: SearchOnlyDigits) -> None:
     metrics = ProxyEvaluator(BUILD, digits)(CHAIN).metrics
     assert list(metrics) == ["synflow"]
     assert math.isfinite(metrics["synflow"])
+
+
+def test_rank_score_is_the_mean_share_of_the_reference() -> None:
+    evaluator = ProxyEvaluator(BUILD, PlainDataModule())
+    texts = ["C8k3-O32", "C16k3-O32", "C32k3-O32", "C64k3-O32"]
+    reference = [SPACE.from_string(text) for text in texts]
+    score = evaluator.rank_score(["params"], reference)
+    assert [score(member) for member in reference] == [0.125, 0.375, 0.625, 0.875]
+    assert score(SPACE.from_string("C8k3-Smax2-O32")) == 0.0
+    assert score(SPACE.from_string("C64k5-O128")) == 1.0
+
+    both = pickle.loads(pickle.dumps(evaluator.rank_score(["params", "macs"], reference)))
+    pooled = SPACE.from_string("Smax2-C64k3-O32")  # More parameters than two, fewer MACs.
+    macs = evaluator.rank_score(["macs"], reference)
+    assert both(pooled) == (score(pooled) + macs(pooled)) / 2
+    assert score(pooled) != macs(pooled)
+
+
+def test_reference_is_scored_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Architecture] = []
+
+    def build(architecture: Architecture) -> nn.Module:
+        built.append(architecture)
+        return BUILD(architecture)
+
+    score = ProxyEvaluator(build, PlainDataModule()).rank_score(["params"], [CHAIN] * 3)
+    assert score(CHAIN) == score(CHAIN) == 0.5
+    assert len(built) == 3 + 2
+
+
+def test_wrong_arguments_of_rank_score() -> None:
+    evaluator = ProxyEvaluator(BUILD, PlainDataModule())
+    with pytest.raises(ValueError, match="`metrics` to be names of .* but got \\['size'\\]"):
+        evaluator.rank_score(["size"], [CHAIN])
+    with pytest.raises(ValueError, match="`reference` to be architectures but got none"):
+        evaluator.rank_score(["params"], [])

@@ -133,6 +133,18 @@ def test_every_sampler(run: Callable[..., str], sampler: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("proxies", [["params"], ["synflow", "params"]])
+def test_screened_search(run: Callable[..., str], proxies: list[str]) -> None:
+    search = [*FAST, "--sampler", "tpe", "--objectives", "params", "--n-trials", "6"]
+    run(*search, "--study-name", "plain")
+    run(*search, "--screen", *proxies, "--pool", "6", "--study-name", "screened")
+    plain, screened = (
+        np.mean([trial.value for trial in load(name).trials]) for name in ("plain", "screened")
+    )
+    assert screened > 1.15 * plain  # More parameters are better for the proxies.
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["median", "successive-halving", "hyperband"])
 def test_pruners_stop_poor_trials(run: Callable[..., str], pruner: str) -> None:
     search = [*FAST, "--epochs", "3", "--pruner", pruner]

@@ -46,6 +46,8 @@ WRONG = [
         ["search", "--pruner", "median", "--objectives", "val_accuracy", "params"],
         "--pruner to be none unless val_accuracy is the only objective, .* but got median",
     ),
+    (["search", "--screen", "magic"], "--screen to be names of .* but got \\['magic'\\]"),
+    (["search", "--screen", "params", "--pool", "0"], "--pool to be at least 1 but got 0"),
     (["search", "--constraint", "params"], "--constraint to be METRIC<=.* but got 'params'"),
     (["search", "--constraint", "params<3"], "but got 'params<3'"),
     (["search", "--constraint", "size<=3"], "a metric of val_accuracy, .* but got 'size<=3'"),
