@@ -16,11 +16,13 @@ EXPECTED = {
     "drop_in_space.py": r"accuracy: 0\.[89]\d+\ncell: \|\w+~0\|",
     "hierarchical_search.py": r"macro: 8 of 36 .*\n.*\n  best  0\.[89].*\nblocks: 16 of 4",
     "lightning_script.py": r"validation accuracy: 0\.9\d+\ntest accuracy: 0\.9\d+",
+    "multi_fidelity.py": r"12 trials, [1-9]\d* pruned, .*\nmany .* 36 epochs\n.*then 0",
     "parallel_search.py": r"12 trials; the Pareto front:\n0\.\d+ +\d+  [CS]",
 }
 BENCHMARKS = {
     "proxies_nas_bench_201.py": ([], r" synflow .* \d+\.\d (.|\n)* vote of synflow, .* 0\.\d{3} "),
     "latency_table.py": (["--space", "cell"], r"as it is +│ +-?\d\.\d{3} │ (.|\n)*Measured 0\."),
+    "screening_nas_bench_201.py": ([], r"screened tpe │ +2 │ +\d\.\d\d ± "),
     "sampler_overhead.py": ([], r"GeneticSampler  .* \d+\.\d\d "),
     "trial_overhead.py": (["--data", "digits"], r"Overhead \d\.\d+ s (.|\n)*Ratio \d+\.\d+ "),
 }
