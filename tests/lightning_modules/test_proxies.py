@@ -327,6 +327,28 @@ def test_naswot_of_relatives_of_relu(activation: type[nn.Module], images: Tensor
 def test_naswot_of_equal_codes_is_the_worst(network: nn.Sequential, images: Tensor) -> None:
     assert naswot(network, images[[0, 1, 0]]) == float("-inf")
     assert naswot(nn.Flatten(), images) == float("-inf")
+    many = torch.randn(60, 1, 9, 9, generator=torch.Generator().manual_seed(0))
+    many[59] = many[3]  # The determinant by floating point is not zero.
+    assert naswot(nn.ReLU(), many) == float("-inf")
+
+
+def test_naswot_takes_zero_for_not_positive() -> None:
+    images = torch.tensor([[0.0, 1.0], [-1.0, 1.0], [1.0, 1.0]]).view(3, 1, 1, 2)
+    assert naswot(nn.ReLU(), images[[0, 1]]) == float("-inf")
+    # Of two bits the codes share one.
+    assert naswot(nn.ReLU(), images[[0, 2]]) == pytest.approx(math.log(2 * 2 - 1 * 1))
+
+
+def test_naswot_passes_by_what_is_not_of_the_images(images: Tensor) -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(1).double())
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.relu(x * torch.relu(self.scale))
+
+    assert naswot(Scaled(), images) == naswot(nn.ReLU(), images)
 
 
 # Expressivity.
