@@ -85,7 +85,8 @@ def naswot(network: nn.Module, images: Tensor, labels: Tensor | None = None) -> 
 
     Returns:
         A value of any sign; minus infinity if two codes are the same, among other reasons because
-        there is no activation.
+        there is no activation. If the codes depend on each other in another way, either minus
+        infinity or, by rounding, a very low number.
 
     Raises:
         ValueError: If ``images`` has another form.
