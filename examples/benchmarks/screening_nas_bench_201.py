@@ -40,6 +40,7 @@ from rich.progress import track
 
 from optuna_nas import Architecture
 from optuna_nas import CellSpace
+from optuna_nas import LocalSearchSampler
 from optuna_nas import ScreeningSampler
 from optuna_nas import SearchSpace
 
@@ -72,8 +73,8 @@ def make_parser() -> ArgumentParser:
     add("--evaluations", nargs="+", type=int, default=[10, 25, 50, 100])
     add("--seeds", type=int, default=50, help="runs of each sampler on each data set")
     add("--pool", type=int, default=16)
-    add("--n-warm-up", type=int, default=10)
-    add("--warm-up-pool", type=int, default=64)
+    add("--n-warm-up", type=int, default=3)
+    add("--warm-up-pool", type=int, default=256)
     add("--proxies", nargs="+", default=list(ScoreSettings.proxies))
     add("--images", type=str, default="fashion-mnist")
     add("--scores", type=Path, help="file of the proxies' scores; what is there is not repeated")
@@ -86,9 +87,18 @@ def make_parser() -> ArgumentParser:
 def screened(
     seed: int, space: SearchSpace, *, base: str, scores: Path, options: Mapping[str, int]
 ) -> BaseSampler:
-    """Make a sampler that screens the proposals of another."""
+    """Make a sampler that screens the proposals of another.
+
+    Local search starts from the screened architectures alone.
+    """
+    if base == "local-search":
+        sampler: BaseSampler = LocalSearchSampler(
+            seed=seed, space=space, n_initial=max(options["n_warm_up"], 1)
+        )
+    else:
+        sampler = SAMPLERS[base](seed, space)
     return ScreeningSampler(
-        SAMPLERS[base](seed, space),
+        sampler,
         functools.partial(_rank, scores),
         space=space,
         seed=seed,

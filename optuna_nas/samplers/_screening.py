@@ -38,7 +38,7 @@ class ScreeningSampler(ArchitectureSampler):
     sampler sees the study as it is, so it learns from what was evaluated alone.
 
     The first ``n_warm_up`` trials are screened from random architectures, in pools of their own
-    size: a first population of good guesses (Abdelfattah et al., Zero-cost proxies for lightweight
+    size: a first guess that is good (Abdelfattah et al., Zero-cost proxies for lightweight
     NAS, ICLR 2021, section 4.2, which also screens the moves of evolution, section 4.3).
 
     What is taken, or breaks a constraint that can be checked without training, is replaced before
@@ -71,7 +71,7 @@ class ScreeningSampler(ArchitectureSampler):
             and should depend on nothing else.
         pool: Number of proposals of which one is passed on, at least 1; 1 screens nothing.
         n_warm_up: Number of first trials that are screened from random architectures.
-        warm_up_pool: Size of their pools; by default four times ``pool``.
+        warm_up_pool: Size of their pools; by default sixteen times ``pool``.
         seed: Seed of the random numbers; ``base_sampler`` has its own.
         space: Search space; see :class:`ArchitectureSampler`.
         prior: Probabilities from which the architectures of the warm-up are drawn.
@@ -87,14 +87,14 @@ class ScreeningSampler(ArchitectureSampler):
         score: Callable[[Any], float],
         *,
         pool: int = 16,
-        n_warm_up: int = 10,
+        n_warm_up: int = 3,
         warm_up_pool: int | None = None,
         seed: int | None = None,
         space: SearchSpace | None = None,
         prior: Prior | None = None,
         constraints: Sequence[Constraint] = (),
     ) -> None:
-        warm_up_pool = 4 * pool if warm_up_pool is None else warm_up_pool
+        warm_up_pool = 16 * pool if warm_up_pool is None else warm_up_pool
         for name, value, least in [
             ("pool", pool, 1),
             ("n_warm_up", n_warm_up, 0),
