@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--space", choices=list(SPACES), default="mobile-small")
     parser.add_argument("--architectures", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rounds", type=int, default=15, help="over all whole networks")
+    parser.add_argument("--rounds", type=int, default=25, help="over all whole networks")
     parser.add_argument("--seconds", type=float, default=0.03, help="of each measurement")
     parser.add_argument("--quick", action="store_true", help="5 architectures, 1 short round")
     args = parser.parse_args()

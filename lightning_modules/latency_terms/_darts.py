@@ -62,14 +62,20 @@ def darts_terms(
     )
     terms = [fixed("stem", stem)]
     older = newer = _Maps(_NO_CELL, 3 * channels, size)
+    after_reduction = False
     for number in range(cells):
         reduction = number in (cells // 3, 2 * cells // 3)
         channels *= 2 if reduction else 1
         kind = kinds["reduce" if reduction else "normal"]
-        terms += _preprocessing(f"cell_{number + 1}", older, newer, channels)
-        terms += kind.terms(f"cell_{number + 1}", channels, newer.size)
+        place = f"cell_{number + 1}"
+        terms += [
+            _preprocessing(f"{place}_preprocess_0", older, channels, after_reduction),
+            _preprocessing(f"{place}_preprocess_1", newer, channels, False),
+        ]
+        terms += kind.terms(place, channels, newer.size)
         size = shrink(newer.size, 2) if reduction else newer.size
         older, newer = newer, _Maps(kind.joined, channels, size)
+        after_reduction = reduction
     head = partial(_head, num_classes, newer)
     return [*terms, Term("head", {"joined": newer.joined}, head)]
 
@@ -141,12 +147,10 @@ def _check_operations(distributions: Mapping[str, BaseDistribution], prefix: str
             )
 
 
-def _preprocessing(position: str, older: _Maps, newer: _Maps, channels: int) -> Iterator[Term]:
-    """Yield the summands that bring both inputs to the cell's channels, height and width."""
-    shrinks = older.size != newer.size
-    for number, maps, reduces in ((0, older, shrinks), (1, newer, False)):
-        make = partial(_preprocess, maps, channels, reduces)
-        yield Term(f"{position}_preprocess_{number}", {"joined": maps.joined}, make)
+def _preprocessing(position: str, maps: _Maps, channels: int, reduces: bool) -> Term:
+    """Return what brings an input to the cell's channels and, if it ``reduces``, half the size."""
+    make = partial(_preprocess, maps, channels, reduces)
+    return Term(position, {"joined": maps.joined}, make)
 
 
 def _preprocess(maps: _Maps, channels: int, reduces: bool, *, joined: int) -> Operation:

@@ -159,6 +159,20 @@ def test_the_sum_is_exact_where_costs_add_up(
         torch.testing.assert_close(float(expected), measured.predict_ms(architecture))
 
 
+@pytest.mark.parametrize("name", ["mobile", "cell", "chain", "darts"])
+@pytest.mark.parametrize("input_shape", [(3, 1, 1), (2, 2, 7)])
+def test_the_sum_is_exact_for_tiny_images(
+    name: str, input_shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latency_profile, "time_forward", price)
+    space, network = SMALL[name]
+    arguments: dict[str, Any] = {"input_shape": input_shape, "num_classes": 2, **network}
+    measured = profile_latency(space, **arguments, rounds=1, progress=False)
+    architecture = space.sample(np.random.default_rng(1))
+    whole = build_network(architecture, **arguments)
+    assert measured.predict_ms(architecture) == price(whole, input_shape).median_ms
+
+
 def test_operations_that_occur_at_several_positions_are_measured_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
