@@ -35,7 +35,7 @@ def run(command: str, options: dict[str, Any]) -> int:
 
 
 def _run_with_torch(command: str, options: dict[str, Any], threads: int) -> int:
-    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # Else the profiler writes lines of its own.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # Else the profiler writes lines of its own.
 
     from pytorch_lightning.trainer.connectors import signal_connector
     import torch
