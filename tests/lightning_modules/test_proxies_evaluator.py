@@ -101,6 +101,12 @@ def test_a_loader_that_shuffles_by_the_global_generator() -> None:
     second = ProxyEvaluator(BUILD, PlainDataModule(), metrics=["snip"], batch_size=20)(CHAIN)
     assert torch.equal(torch.get_rng_state(), random_state)
     assert first == second
+    batches = []
+    for seed in range(2):
+        evaluator = ProxyEvaluator(BUILD, PlainDataModule(), batch_size=20, seed=seed)
+        evaluator(CHAIN)
+        batches.append(evaluator._drawn_batch()[0])
+    assert not torch.equal(*batches)
 
 
 def test_fewer_images_than_asked_for() -> None:
