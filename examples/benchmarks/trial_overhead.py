@@ -42,7 +42,7 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
 from lightning_modules import build_network
-from lightning_modules import evaluator as evaluator_module
+from lightning_modules import costs as costs_module
 from lightning_modules import TrainingEvaluator
 from lightning_modules.datamodules import DigitsDataModule
 from lightning_modules.datamodules import InMemoryDataModule
@@ -140,7 +140,7 @@ def watched(watch: Stopwatch) -> Iterator[None]:
 
     storage_methods = [name for name, f in vars(RDBStorage).items() if callable(f)]
     parts = [
-        ("cost metrics", evaluator_module, ["count_params", "measure_latency_ms"]),
+        ("cost metrics", costs_module, ["count_params", "measure_latency_ms"]),
         ("fit: set-up, tear-down", pl.Trainer, ["fit"]),
         ("tracking", MLflowTracker, ["on_trial_start", "on_epoch_end", "__call__"]),
         ("study storage", RDBStorage, [n for n in storage_methods if not n.startswith("_")]),
