@@ -17,6 +17,8 @@ from torch.nn.attention import SDPBackend
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
+from lightning_modules.cells import check_positive
+
 
 def count_params(network: nn.Module) -> int:
     """Return the number of parameters, frozen ones included and shared ones counted once.
@@ -45,11 +47,7 @@ def count_macs(network: nn.Module, input_shape: tuple[int, ...]) -> int:
         >>> count_macs(nn.Conv2d(3, 8, kernel_size=3, padding=1), (3, 32, 32))
         221184
     """
-    tensors = {
-        name: torch.empty_like(tensor, device="meta")
-        for name, tensor in [*network.named_parameters(), *network.named_buffers()]
-    }
-    sample = torch.empty(1, *input_shape, dtype=_dtype(network), device="meta")
+    tensors, sample = on_meta(network, input_shape)
     counter = FlopCounterMode(display=False)
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # It hides attention from the counter.
@@ -113,10 +111,9 @@ def time_forward(
 
 def check_timing(batch_size: int, threads: int | None, min_run_time: float) -> None:
     """Raise a ValueError unless these arguments of :func:`time_forward` are in range."""
-    if batch_size < 1:
-        raise ValueError(f"Expected argument `batch_size` to be at least 1 but got {batch_size}.")
-    if threads is not None and threads < 1:
-        raise ValueError(f"Expected argument `threads` to be at least 1 but got {threads}.")
+    check_positive("batch_size", batch_size)
+    if threads is not None:
+        check_positive("threads", threads)
     if min_run_time <= 0:
         raise ValueError(f"Expected argument `min_run_time` to be above 0 but got {min_run_time}.")
 
@@ -168,15 +165,34 @@ def measure_throughput(
 
 
 @contextmanager
-def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Switch a network to evaluation, and its modules back to what they were."""
+def modes_kept(network: nn.Module) -> Iterator[None]:
+    """Switch the modules of a network back to training or evaluation, as they were."""
     training = {module: module.training for module in network.modules()}
-    network.eval()
     try:
         yield
     finally:
         for module, flag in training.items():
             module.training = flag
+
+
+@contextmanager
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Switch a network to evaluation, and its modules back to what they were."""
+    with modes_kept(network):
+        network.eval()
+        yield
+
+
+def on_meta(
+    network: nn.Module, input_shape: tuple[int, ...], batch_size: int = 1
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Return parameters and buffers by name, and a batch, that have shapes and no values."""
+    tensors = {
+        name: torch.empty_like(tensor, device="meta").requires_grad_(tensor.requires_grad)
+        for name, tensor in [*network.named_parameters(), *network.named_buffers()]
+    }
+    images = torch.empty(batch_size, *input_shape, dtype=_dtype(network), device="meta")
+    return tensors, images
 
 
 @contextmanager
@@ -197,8 +213,7 @@ def random_images(
     Raises:
         ValueError: If ``batch_size`` is less than 1.
     """
-    if batch_size < 1:
-        raise ValueError(f"Expected argument `batch_size` to be at least 1 but got {batch_size}.")
+    check_positive("batch_size", batch_size)
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(batch_size, *input_shape, generator=generator)
     return images.to(device=_device(network), dtype=_dtype(network))

@@ -12,7 +12,10 @@ from torch import nn
 from torch.profiler import profile
 from torch.profiler import ProfilerActivity
 
+from lightning_modules.cells import check_positive
 from lightning_modules.cost_metrics import evaluation_mode
+from lightning_modules.cost_metrics import modes_kept
+from lightning_modules.cost_metrics import on_meta
 from lightning_modules.cost_metrics import random_images
 
 
@@ -102,12 +105,8 @@ def estimate_training_memory_mb(
         >>> estimate_training_memory_mb(nn.Linear(100, 1000, bias=False), (100,), batch_size=50)
         1.62
     """
-    if batch_size < 1:
-        raise ValueError(f"Expected argument `batch_size` to be at least 1 but got {batch_size}.")
-    tensors = {
-        name: torch.empty_like(tensor, device="meta").requires_grad_(tensor.requires_grad)
-        for name, tensor in [*network.named_parameters(), *network.named_buffers()]
-    }
+    check_positive("batch_size", batch_size)
+    tensors, images = on_meta(network, input_shape, batch_size)
     kept: dict[int, torch.UntypedStorage] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -115,11 +114,9 @@ def estimate_training_memory_mb(
         kept[storage._cdata] = storage
         return tensor
 
-    dtype = next((t.dtype for t in tensors.values() if t.is_floating_point()), torch.float32)
-    images = torch.empty(batch_size, *input_shape, dtype=dtype, device="meta")
     own = {tensor.untyped_storage()._cdata for tensor in tensors.values()}
     with (
-        evaluation_mode(network),
+        modes_kept(network),
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
     ):
         network.train()

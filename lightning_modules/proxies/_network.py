@@ -11,6 +11,8 @@ from torch import nn
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_modules.cost_metrics import modes_kept
+
 
 NORMALISATIONS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 """Modules that normalise; of these, the first class is batch and instance normalisation."""
@@ -56,15 +58,10 @@ def batch_statistics(network: nn.Module) -> Iterator[None]:
 
     Gradients are on, whatever the caller set. The flags are put back at the end.
     """
-    training = {module: module.training for module in network.modules()}
-    for module in training:
-        module.training = isinstance(module, nn.modules.batchnorm._NormBase)
-    try:
-        with torch.inference_mode(False), torch.enable_grad():
-            yield
-    finally:
-        for module, flag in training.items():
-            module.training = flag
+    with modes_kept(network), torch.inference_mode(False), torch.enable_grad():
+        for module in network.modules():
+            module.training = isinstance(module, nn.modules.batchnorm._NormBase)
+        yield
 
 
 @contextmanager
