@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import optuna
 
-from optuna_nas import _compat
 from optuna_nas.samplers._history import History
 from optuna_nas.samplers._population import Population
 from optuna_nas.search_space import SearchSpace
@@ -49,12 +48,9 @@ def enqueue_best(
     """
     if n < 1:
         raise ValueError(f"Expected argument `n` to be at least 1 but got {n}.")
-    history = History(source.directions, space)
-    history.update(_compat.in_number_order(source.get_trials(deepcopy=False)), current=-1)
-    own = History(study.directions, space)
-    own.update(_compat.in_number_order(study.get_trials(deepcopy=False)), current=-1)
+    own = History.of(study, space)
     promoted: dict[object, int] = {}
-    for individual in Population(history.individuals):
+    for individual in Population(History.of(source, space).individuals):
         if len(promoted) == n or individual.violation > 0:
             break
         if individual.key in promoted:

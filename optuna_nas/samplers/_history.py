@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
+from optuna.study import Study
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
@@ -83,6 +84,14 @@ class History:
         # Keys of trials that are not individuals: failed, pruned, or not a number.
         self.unusable: dict[Hashable, int] = {}
         self.distributions: dict[str, BaseDistribution] = {}
+
+    @classmethod
+    def of(cls, study: Study, space: SearchSpace | None) -> History:
+        """Return the history of a study as it stands, with no trial that is being sampled."""
+        history = cls(study.directions, space)
+        trials = _compat.in_number_order(study.get_trials(deepcopy=False))
+        history.update(trials, current=-1)
+        return history
 
     @property
     def n_objectives(self) -> int:

@@ -88,9 +88,9 @@ class SubSpace(SearchSpace):
         if not values:
             raise ValueError(f"Expected the decision `{name}` to have a choice left but got none.")
         distribution = self.base.distributions[name]
-        named = [self.base._choice(name, value) for value in values]
-        indices = sorted({_choices.index_of(distribution, value) or 0 for value in named})
-        return tuple(_choices.choice_at(distribution, index) for index in indices)
+        named = {self.base._choice(name, value) for value in values}
+        # The index is that of a choice, so never None.
+        return tuple(sorted(named, key=lambda c: _choices.index_of(distribution, c) or 0))
 
     def __str__(self) -> str:
         share = self.size / self.base.size

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import optuna
 
-from optuna_nas import _compat
 from optuna_nas.samplers._history import History
 from optuna_nas.search_space import Architecture
 from optuna_nas.search_space import SearchSpace
@@ -53,8 +52,7 @@ def warm_start(
         raise ValueError(f"Expected argument `n` to be at least 1 but got {n}.")
     prior.require_fit(space)
     rng = np.random.default_rng(seed)
-    history = History(study.directions, space)
-    history.update(_compat.in_number_order(study.get_trials(deepcopy=False)), current=-1)
+    history = History.of(study, space)
     found: dict[object, Architecture] = {}
     candidates = (prior.most_likely() if i == 0 else prior.sample(rng) for i in range(_TRIES * n))
     for architecture in candidates:
