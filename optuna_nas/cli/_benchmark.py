@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 
 from optuna_nas.benchmarks import from_name
-from optuna_nas.benchmarks import NASBench201
 from optuna_nas.cli import _runner
 from optuna_nas.cli import _studies
+from optuna_nas.cli._constraints import checked_without_training
 from optuna_nas.cli._constraints import parse_constraints
 from optuna_nas.cli._errors import CommandError
 from optuna_nas.cli._runner import SearchRun
 from optuna_nas.cli._tables import front_of
 from optuna_nas.cli._tables import print_front
-from optuna_nas.constraints import Constraint
 
 
 _UNTRAINED = ("params", "latency_ms")
@@ -50,7 +48,9 @@ def search_benchmark(
         )
     _runner.check_options(objectives, n_trials, 1, None, timeout, list(benchmark.metrics))
     bounds = parse_constraints(constraint, list(benchmark.metrics))
-    constraints = [_checked_without_training(bound, benchmark) for bound in bounds]
+    constraints = checked_without_training(
+        bounds, _UNTRAINED, lambda metric, architecture: benchmark(architecture)[metric]
+    )
     settings = {"data": data, "space": space, "constraint": sorted(map(str, bounds))}
     run = SearchRun.make(
         benchmark.space,
@@ -72,12 +72,6 @@ def search_benchmark(
         timeout=timeout,
     )
     return run.complete(_show_front)
-
-
-def _checked_without_training(bound: Constraint, benchmark: NASBench201) -> Constraint:
-    if bound.metric not in _UNTRAINED:
-        return bound
-    return replace(bound, function=lambda architecture: benchmark(architecture)[bound.metric])
 
 
 def _show_front(run: SearchRun) -> int:

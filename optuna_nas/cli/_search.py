@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
-from dataclasses import replace
 import functools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
+from torch import nn
 
 from lightning_modules import COST_METRICS
 from lightning_modules import COUNTED_METRICS
@@ -19,6 +19,7 @@ from lightning_modules import TrainingEvaluator
 from lightning_modules.datamodules import InMemoryDataModule
 from optuna_nas.cli import _runner
 from optuna_nas.cli import _studies
+from optuna_nas.cli._constraints import checked_without_training
 from optuna_nas.cli._constraints import parse_constraints
 from optuna_nas.cli._data import open_data
 from optuna_nas.cli._errors import as_command_error
@@ -30,10 +31,8 @@ from optuna_nas.cli._parser import OBJECTIVES
 from optuna_nas.cli._pick import knee
 from optuna_nas.cli._runner import SearchRun
 from optuna_nas.cli._spaces import named_space
-from optuna_nas.cli._spaces import NamedSpace
 from optuna_nas.cli._tables import front_of
 from optuna_nas.cli._tables import print_front
-from optuna_nas.constraints import Constraint
 from optuna_nas.search_space import Architecture
 
 
@@ -65,20 +64,21 @@ def search(
 ) -> int:
     """Search, then train and save the best network; see ``optuna_nas.cli._options``."""
     _runner.check_options(objectives, n_trials, epochs, final_epochs, timeout, OBJECTIVES)
+    bounds = parse_constraints(constraint, OBJECTIVES)
     check_output(Path(output, study_name or ""))
     named = named_space(space, network)
     options = Training(named=named, data=data, **training)
     module = open_data(data, **options.data_arguments)
-    bounds = parse_constraints(constraint, OBJECTIVES)
+    build = named.builder(module.input_shape, module.num_classes)
     metrics = [*objectives, *(bound.metric for bound in bounds), "params"]
-    evaluator = _evaluator(named, module, metrics, epochs, options)
-    constraints = [_checked_without_training(bound, evaluator) for bound in bounds]
+    evaluator = _evaluator(build, module, metrics, epochs, options)
+    constraints = checked_without_training(bounds, COST_METRICS, evaluator.cost)
     counted = [bound for bound in constraints if bound.metric in COUNTED_METRICS]
     strategy = _studies.make_sampler(
         sampler, seed=options.seed, space=named.space, constraints=counted
     )
     if screen:
-        score = _proxy_score(screen, named, module, options)
+        score = _proxy_score(screen, build, module, options)
         strategy = _studies.make_screening(
             strategy, score, pool=pool, seed=options.seed, space=named.space, constraints=counted
         )
@@ -116,10 +116,12 @@ def search(
 
 
 def _proxy_score(
-    names: Sequence[str], named: NamedSpace, module: InMemoryDataModule, options: Training
+    names: Sequence[str],
+    build: Callable[[Architecture], nn.Module],
+    module: InMemoryDataModule,
+    options: Training,
 ) -> Callable[[Architecture], float]:
     """Return the score of architectures by one proxy, or by the mean rank of several."""
-    build = named.builder(module.input_shape, module.num_classes)
     try:
         evaluator = ProxyEvaluator(
             build, module, metrics=names, seed=options.seed, accelerator=options.accelerator
@@ -129,14 +131,8 @@ def _proxy_score(
     if len(names) == 1:
         return evaluator.score(names[0])
     rng = np.random.default_rng(options.seed)
-    reference = [named.space.sample(rng) for _ in range(_N_REFERENCES)]
+    reference = [options.named.space.sample(rng) for _ in range(_N_REFERENCES)]
     return evaluator.rank_score(names, reference)
-
-
-def _checked_without_training(bound: Constraint, evaluator: TrainingEvaluator) -> Constraint:
-    if bound.metric not in COST_METRICS:
-        return bound
-    return replace(bound, function=functools.partial(evaluator.cost, bound.metric))
 
 
 def _finish_best(
@@ -158,7 +154,7 @@ def _finish_best(
 
 
 def _evaluator(
-    named: NamedSpace,
+    build: Callable[[Architecture], nn.Module],
     module: InMemoryDataModule,
     metrics: Sequence[str],
     epochs: int,
@@ -166,7 +162,7 @@ def _evaluator(
 ) -> TrainingEvaluator:
     try:
         return TrainingEvaluator(
-            named.builder(module.input_shape, module.num_classes),
+            build,
             module,
             metrics=list(dict.fromkeys(metrics)),
             max_epochs=epochs,
