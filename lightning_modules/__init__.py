@@ -1,5 +1,6 @@
 """Networks of architectures, their training with PyTorch Lightning, and what they cost."""
 
+from lightning_modules._follower import TRAINED_METRICS
 from lightning_modules.architecture_classifier import ArchitectureClassifier
 from lightning_modules.architecture_classifier import read_architecture
 from lightning_modules.builders import build_cell_network
@@ -27,7 +28,6 @@ from lightning_modules.darts import DartsCell
 from lightning_modules.darts import DartsNetwork
 from lightning_modules.darts_operations import CELL_OPERATIONS
 from lightning_modules.energy import measure_energy_mj
-from lightning_modules.evaluator import TRAINED_METRICS
 from lightning_modules.evaluator import TrainingEvaluator
 from lightning_modules.final import train_final
 from lightning_modules.latency_profile import profile_latency

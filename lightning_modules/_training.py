@@ -12,6 +12,7 @@ import math
 import re
 import signal
 import threading
+import traceback
 from typing import Any
 from typing import TypeVar
 import warnings
@@ -192,6 +193,19 @@ def release(trainer: pl.Trainer, classifier: ImageClassifier) -> None:
     trainer.strategy.optimizers = []
     trainer.strategy.lr_scheduler_configs = []
     del classifier.network
+
+
+@contextmanager
+def evaluation(device: torch.device) -> Iterator[None]:
+    """Leave the global random state and the memory of a device as an evaluation found them."""
+    try:
+        with RANDOM_STATE.kept(device):
+            yield
+    except torch.OutOfMemoryError as error:
+        traceback.clear_frames(error.__traceback__)  # They hold the tensors.
+        raise
+    finally:
+        empty_accelerator(device)
 
 
 def empty_accelerator(device: torch.device) -> None:

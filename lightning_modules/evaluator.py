@@ -6,17 +6,16 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import copy
-import os
 import threading
-import traceback
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping
-import torch
 from torch import nn
 
 from lightning_modules import _training
+from lightning_modules._follower import EpochFollower
+from lightning_modules._follower import TRAINED_METRICS
 from lightning_modules.costs import ArchitectureCosts
 from lightning_modules.costs import COST_METRICS
 from lightning_modules.costs import CostMeter
@@ -27,10 +26,6 @@ from optuna_nas import Architecture
 from optuna_nas import Constraint
 from optuna_nas import Evaluation
 from optuna_nas.evaluation import Report
-
-
-TRAINED_METRICS = ("val_accuracy", "val_loss", "train_loss")
-"""Metrics that need training: accuracy in [0, 1], losses in nats."""
 
 
 _LOCK = threading.Lock()  # Of the module, as an evaluator should pickle.
@@ -164,14 +159,8 @@ class TrainingEvaluator:
         Raises:
             RuntimeError: If the training diverged, that is, the loss is not finite.
         """
-        try:
-            with _training.RANDOM_STATE.kept(self.device):
-                measured = self._measure(architecture, report)
-        except torch.OutOfMemoryError as error:
-            traceback.clear_frames(error.__traceback__)  # They hold the tensors.
-            raise
-        finally:
-            _training.empty_accelerator(self.device)
+        with _training.evaluation(self.device):
+            measured = self._measure(architecture, report)
         return Evaluation({name: measured[name] for name in self.metrics})
 
     def cost(self, metric: str, architecture: Architecture) -> float:
@@ -215,7 +204,7 @@ class TrainingEvaluator:
     def _training_memory_mb(self, architecture: Architecture) -> float:
         try:
             return self.cost("training_memory_mb", architecture)
-        except Exception:
+        except Exception:  # Of any network that cannot run there; see the docstring above.
             return 0.0
 
     def _measure(self, architecture: Architecture, report: Report | None) -> dict[str, float]:
@@ -242,7 +231,7 @@ class TrainingEvaluator:
         self, network: nn.Module, num_classes: int, report: Report | None
     ) -> Mapping[str, float]:
         classifier = ImageClassifier(network, num_classes=num_classes, **self._task_arguments)
-        follower = _Follower(report, self._trainer_arguments["max_steps"])
+        follower = EpochFollower(report, self._trainer_arguments["max_steps"])
         callbacks: list[pl.Callback] = [_training.DivergenceGuard(), follower]
         if self._patience is not None:
             callbacks.append(EarlyStopping("val_accuracy", mode="max", patience=self._patience))
@@ -258,35 +247,6 @@ class TrainingEvaluator:
         if self._patience is not None and follower.epochs:
             return max(follower.epochs, key=lambda metrics: metrics["val_accuracy"])
         return last
-
-
-class _Follower(pl.Callback):
-    """Keeps and reports the metrics of each epoch."""
-
-    def __init__(self, report: Report | None, max_steps: int) -> None:
-        self.epochs: list[dict[str, float]] = []
-        self._report = report
-        self._max_steps = max_steps
-        self._process = os.getpid()
-
-    def __getstate__(self) -> dict[str, Any]:
-        # On the way to the processes of "ddp_spawn", which could not use it.
-        return {**self.__dict__, "_report": None}
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
-        """Let validation follow the last of ``max_steps``, which may lie inside an epoch."""
-        if 0 <= self._max_steps <= trainer.global_step:
-            trainer.should_stop = True
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep and report the epoch's metrics; validation comes before this hook."""
-        logged = _training.scalar_metrics(trainer)
-        if "val_accuracy" not in logged:
-            raise ValueError("Expected argument `datamodule` to have validation data.")
-        metrics = {name: logged[name] for name in TRAINED_METRICS}
-        self.epochs.append(metrics)
-        if self._report is not None and os.getpid() == self._process:
-            self._report(trainer.current_epoch, metrics)
 
 
 def _check_metrics(metrics: Sequence[str], datamodule: pl.LightningDataModule) -> None:

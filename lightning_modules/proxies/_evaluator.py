@@ -8,7 +8,6 @@ import copy
 from dataclasses import dataclass
 from dataclasses import field
 import threading
-import traceback
 
 import numpy as np
 import pytorch_lightning as pl
@@ -129,18 +128,12 @@ class ProxyEvaluator:
         return _RankScore(self, tuple(metrics), tuple(reference))
 
     def _measure(self, architecture: Architecture, metrics: Sequence[str]) -> dict[str, float]:
-        try:
-            with _training.RANDOM_STATE.kept(self.device):
-                images, labels = self._drawn_batch()
-                network = _training.RANDOM_STATE.build(
-                    self.build, architecture, self.seed, self.device
-                ).to(self.device)
-                return compute_proxies(network, images, labels, metrics)
-        except torch.OutOfMemoryError as error:
-            traceback.clear_frames(error.__traceback__)  # They hold the tensors.
-            raise
-        finally:
-            _training.empty_accelerator(self.device)
+        with _training.evaluation(self.device):
+            images, labels = self._drawn_batch()
+            network = _training.RANDOM_STATE.build(
+                self.build, architecture, self.seed, self.device
+            ).to(self.device)
+            return compute_proxies(network, images, labels, metrics)
 
     def _drawn_batch(self) -> tuple[Tensor, Tensor]:
         with _LOCK:
