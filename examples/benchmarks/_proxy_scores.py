@@ -17,6 +17,8 @@ import json
 from multiprocessing import get_context
 from pathlib import Path
 
+from _script import read
+from _script import write
 import torch
 
 from lightning_modules import build_cell_network
@@ -62,26 +64,14 @@ def representatives() -> dict[str, str]:
 
 def compute_scores(settings: ScoreSettings, path: Path, n_processes: int) -> Iterator[int]:
     """Compute what is missing in the file, and yield how many functions are done so far."""
-    known = _read(path, settings)
+    known: dict[str, list[float]] = read(path, repr(settings), "scores")
     missing = [key for key in representatives() if key not in known]
     chunks = [missing[i : i + _CHUNK] for i in range(0, len(missing), _CHUNK)]
     with ProcessPoolExecutor(n_processes, mp_context=get_context("spawn")) as pool:
         for done in as_completed([pool.submit(_compute, settings, chunk) for chunk in chunks]):
             known |= done.result()
-            part = path.with_suffix(".part")
-            part.write_text(json.dumps({"settings": repr(settings), "scores": known}))
-            part.replace(path)
+            write(path, {"settings": repr(settings), "scores": known})
             yield len(known)
-
-
-def _read(path: Path, settings: ScoreSettings) -> dict[str, list[float]]:
-    if not path.exists():
-        return {}
-    document = json.loads(path.read_text())
-    if document["settings"] != repr(settings):
-        raise SystemExit(f"{path} is of a run with other settings: {document['settings']}")
-    known: dict[str, list[float]] = document["scores"]
-    return known
 
 
 def _compute(settings: ScoreSettings, keys: Sequence[str]) -> dict[str, list[float]]:

@@ -35,10 +35,11 @@ from _nas_bench_201_tables import regret_tables
 from _nas_bench_201_tables import Table
 from _nas_bench_201_tables import time_table
 from _nas_bench_201_tables import TITLES
+from _script import make_console
+from _script import parse
 from jsonargparse import ArgumentParser
 from jsonargparse import Namespace
 import optuna
-from rich.console import Console
 from rich.progress import track
 
 
@@ -125,13 +126,8 @@ def read(path: Path, jobs: Sequence[Job]) -> list[Run]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its tables."""
-    args = make_parser().parse_args(arguments)
-    if args.quick:
-        for name, value in QUICK.items():
-            args[name] = value
-    console = Console()
-    if not console.is_terminal:
-        console.width = 100  # Otherwise 80, which cuts the tables.
+    args = parse(make_parser(), QUICK, arguments)
+    console = make_console(100)
     jobs = make_jobs(args)
     runs = read(args.reuse, jobs) if args.reuse else []
     jobs = [job for job in jobs if job not in {run.job for run in runs}]

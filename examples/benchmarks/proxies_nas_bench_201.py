@@ -17,12 +17,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
-import json
 from pathlib import Path
 import time
-from typing import Any
 import warnings
 
+from _script import make_console
+from _script import parse
+from _script import read
+from _script import write
 from jsonargparse import ArgumentParser
 from jsonargparse import Namespace
 import numpy as np
@@ -127,7 +129,7 @@ def measure_all(
         "threads": args.threads,
         "networks": networks,
     }
-    measured = read(args.output, settings)
+    measured: Measurements = read(args.output, settings, "measured")
     jobs = [(network, text) for network in networks for text in cells]
     for i, (network, text) in enumerate(
         track(jobs, "cells", console=console, disable=not console.is_terminal), start=1
@@ -138,24 +140,6 @@ def measure_all(
             found |= measure(cells[text], networks[network], batch, missing, args.seed)
         if args.output is not None and (i % 20 == 0 or i == len(jobs)):
             write(args.output, {"settings": settings, "measured": measured})
-    return measured
-
-
-def write(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a JSON file that is whole at any time."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(document))
-    part.replace(path)
-
-
-def read(path: Path | None, settings: Mapping[str, Any]) -> Measurements:
-    """Return what a former run with the same settings wrote to the output, if there is one."""
-    if path is None or not path.exists():
-        return {}
-    document = json.loads(path.read_text())
-    if document["settings"] != settings:
-        raise SystemExit(f"{path} is of a run with other settings: {document['settings']}")
-    measured: Measurements = document["measured"]
     return measured
 
 
@@ -211,13 +195,8 @@ def make_table(summaries: Mapping[str, Mapping[str, tuple[float, float]]], title
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its table."""
-    args = make_parser().parse_args(arguments)
-    if args.quick:
-        for name, value in QUICK.items():
-            args[name] = value
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120  # Otherwise 80, which cuts the table.
+    args = parse(make_parser(), QUICK, arguments)
+    console = make_console(120)
     torch.set_num_threads(args.threads)
     if args.images == "fashion-mnist" and not fashion_mnist_is_there():
         console.print("Fashion-MNIST is not installed: digits instead.")

@@ -33,9 +33,10 @@ from _proxy_scores import compute_scores
 from _proxy_scores import load_ranks
 from _proxy_scores import representatives
 from _proxy_scores import ScoreSettings
+from _script import make_console
+from _script import parse
 from jsonargparse import ArgumentParser
 from optuna.samplers import BaseSampler
-from rich.console import Console
 from rich.progress import track
 
 from optuna_nas import Architecture
@@ -121,13 +122,8 @@ def _key(architecture: Architecture) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its tables."""
-    args = make_parser().parse_args(arguments)
-    if args.quick:
-        for name, value in QUICK.items():
-            args[name] = value
-    console = Console()
-    if not console.is_terminal:
-        console.width = 100
+    args = parse(make_parser(), QUICK, arguments)
+    console = make_console(100)
     with tempfile.TemporaryDirectory() as folder:
         scores = args.scores or Path(folder) / "scores.json"
         settings = ScoreSettings(proxies=tuple(args.proxies), images=args.images)
