@@ -6,7 +6,6 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
-import gc
 import os
 import sys
 from typing import Any
@@ -173,15 +172,11 @@ class SearchRun:
         """Run the trials and then ``finish``; return its exit status, or 130 if interrupted."""
         with Interrupts():
             try:
-                try:
-                    self.run()
-                    return finish(self)
-                except (KeyboardInterrupt, Exception) as error:
-                    if not is_interrupt(error):
-                        raise
-                # Now that the error is gone, so are the database transactions in its frames, which
-                # would lock out what follows.
-                gc.collect()
+                self.run()
+                return finish(self)
+            except (KeyboardInterrupt, Exception) as error:
+                if not is_interrupt(error):
+                    raise
                 self.interrupted()
                 return 130
             finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence
 from contextlib import suppress
+import faulthandler
 import multiprocessing
 import os
 from pathlib import Path
@@ -69,4 +70,5 @@ def _run(arguments: Sequence[str], folder: Path, log: Path) -> None:
         os.dup2(file, stream)
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115
+    faulthandler.dump_traceback_later(_PATIENCE / 2, file=2)  # Of a command that hangs.
     sys.exit(main(arguments))

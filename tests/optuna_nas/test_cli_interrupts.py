@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 import signal
 import threading
+import time
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -39,6 +40,50 @@ def test_signal_counts_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> N
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("module", ["sqlalchemy.engine", "optuna.storages.x", "mlflow.store.x"])
+def test_interrupt_waits_for_a_transaction(module: str) -> None:
+    done: list[str] = []
+    own = {"__name__": module, "time": time, "signal": signal, "done": done}
+    exec(
+        "def transact(callback):\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    time.sleep(0.1)\n"
+        "    callback()\n"
+        "    done.append('committed')\n",
+        own,
+    )
+
+    def command() -> None:
+        own["transact"](lambda: time.sleep(0.1))  # type: ignore[operator]
+        time.sleep(10)
+        done.append("slept")
+
+    with Interrupts():
+        with pytest.raises(KeyboardInterrupt):
+            command()
+        signal.raise_signal(signal.SIGINT)  # The second one is ignored as ever.
+    assert done == ["committed"]
+
+
+def test_transaction_that_never_ends_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_interrupts, "_PATIENT_SECONDS", 0.1)
+    own = {"__name__": "sqlalchemy.engine", "time": time, "signal": signal}
+    exec("def hang():\n    signal.raise_signal(signal.SIGINT)\n    time.sleep(10)\n", own)
+    with Interrupts(), pytest.raises(KeyboardInterrupt):
+        own["hang"]()  # type: ignore[operator]
+
+
+def test_waiting_interrupt_ends_with_the_command() -> None:
+    own = {"__name__": "sqlalchemy.engine", "signal": signal}
+    exec("def transact():\n    signal.raise_signal(signal.SIGINT)\n", own)
+    try:
+        with Interrupts():
+            own["transact"]()  # type: ignore[operator]
+    except KeyboardInterrupt:  # It came before the end.
+        return
+    time.sleep(0.1)
 
 
 def test_ignored_signal_stays_ignored() -> None:
