@@ -5,6 +5,7 @@ from collections.abc import Callable
 from lightning_modules.latency_terms._cell import cell_terms
 from lightning_modules.latency_terms._chain import chain_terms
 from lightning_modules.latency_terms._darts import darts_terms
+from lightning_modules.latency_terms._factor import choices_of
 from lightning_modules.latency_terms._factor import Domain
 from lightning_modules.latency_terms._factor import Factor
 from lightning_modules.latency_terms._factor import Operation
@@ -13,7 +14,15 @@ from lightning_modules.latency_terms._factor import Term
 from lightning_modules.latency_terms._mobile import mobile_terms
 
 
-__all__ = ["Domain", "Factor", "LATENCY_TERMS", "Operation", "Term", "operation"]
+__all__ = [
+    "Domain",
+    "Factor",
+    "LATENCY_TERMS",
+    "Operation",
+    "Term",
+    "choices_of",
+    "operation",
+]
 
 
 LATENCY_TERMS: dict[str, Callable[..., list[Term]]] = {

@@ -1,0 +1,32 @@
+"""Supernets: one network for all architectures of a space, trained before the study."""
+
+from lightning_modules.supernet._build import build_supernet
+from lightning_modules.supernet._build import SUPERNETS
+from lightning_modules.supernet._cell import CellSupernet
+from lightning_modules.supernet._data import SupernetDataModule
+from lightning_modules.supernet._evaluate import recalibrate
+from lightning_modules.supernet._evaluate import SupernetEvaluator
+from lightning_modules.supernet._gates import Gate
+from lightning_modules.supernet._gates import Gates
+from lightning_modules.supernet._gates import MixedOperation
+from lightning_modules.supernet._module import SUPERNET_SCHEDULES
+from lightning_modules.supernet._module import SupernetModule
+from lightning_modules.supernet._supernet import inherit_weights
+from lightning_modules.supernet._supernet import Supernet
+
+
+__all__ = [
+    "CellSupernet",
+    "Gate",
+    "Gates",
+    "MixedOperation",
+    "SUPERNETS",
+    "SUPERNET_SCHEDULES",
+    "Supernet",
+    "SupernetDataModule",
+    "SupernetEvaluator",
+    "SupernetModule",
+    "build_supernet",
+    "inherit_weights",
+    "recalibrate",
+]

@@ -1,0 +1,33 @@
+"""From a search space to its supernet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lightning_modules.supernet._cell import CellSupernet
+from lightning_modules.supernet._supernet import Supernet
+from optuna_nas.search_space import SearchSpace
+
+
+SUPERNETS: dict[str, Callable[..., Supernet]] = {"cell": CellSupernet}
+"""Supernets by the name of the search space; one of your own can be added."""
+
+
+def build_supernet(space: SearchSpace, **arguments: Any) -> Supernet:
+    """Build the supernet that :data:`SUPERNETS` has for a search space.
+
+    Args:
+        space: The search space, or a sub-space, whose dropped choices are not built.
+        arguments: Arguments of the space's builder, ``input_shape`` and ``num_classes`` at least.
+
+    Raises:
+        ValueError: If there is no supernet for the space.
+    """
+    make = SUPERNETS.get(space.name)
+    if make is None:
+        raise ValueError(
+            f"Expected argument `space` to be of the search spaces {sorted(SUPERNETS)} "
+            f"but got one of {space.name!r}; add its supernet to `SUPERNETS`."
+        )
+    return make(space, **arguments)

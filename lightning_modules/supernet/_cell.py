@@ -1,0 +1,120 @@
+"""The supernet of cells: a mixed operation on every edge."""
+
+from __future__ import annotations
+
+from functools import partial
+import re
+
+from torch import Tensor
+
+from lightning_modules.builders import build_cell_network
+from lightning_modules.builders import dead_edges
+from lightning_modules.cells import Cell
+from lightning_modules.cells import CellNetwork
+from lightning_modules.latency_terms import choices_of
+from lightning_modules.operations import make_operation
+from lightning_modules.supernet._gates import chosen_channels
+from lightning_modules.supernet._gates import Gate
+from lightning_modules.supernet._gates import GateBoard
+from lightning_modules.supernet._gates import MixedOperation
+from lightning_modules.supernet._supernet import Supernet
+from optuna_nas import Architecture
+from optuna_nas.search_space import SearchSpace
+
+
+_EDGE_WEIGHT = re.compile(r"(cells\.\d+\.edges\.(edge_\d+_\d+)\.)(.+)")
+
+
+class CellSupernet(Supernet):
+    """The supernet of a :class:`~optuna_nas.CellSpace`; a gate ``edge_i_j`` is a decision.
+
+    All cells share the gates, and each has weights of its own.
+
+    Args:
+        space: The search space, or a sub-space of it.
+        input_shape: (channels, height, width) of an image.
+        num_classes: Number of logits.
+        channels: Channels of the first stage.
+        cells_per_stage: Number of cells in each stage.
+        stages: Number of stages.
+        affine: Whether the operations' normalisation has learned weights. Without them, a scale
+            cannot stand in for the weight of a choice (Liu et al., ICLR 2019, section A.1).
+        partial_channels: With K > 1 only every K-th channel passes through the operations
+            (PC-DARTS, Xu et al., ICLR 2020, section 3.2); such a supernet leaves no weights to
+            single networks.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        channels: int = 16,
+        cells_per_stage: int = 5,
+        stages: int = 3,
+        affine: bool = True,
+        partial_channels: int = 1,
+    ) -> None:
+        board = GateBoard()
+        operations = {
+            edge: tuple(map(str, choices_of(distribution)))
+            for edge, distribution in space.distributions.items()
+        }
+        sizes = {
+            "input_shape": input_shape,
+            "num_classes": num_classes,
+            "channels": channels,
+            "cells_per_stage": cells_per_stage,
+            "stages": stages,
+        }
+
+        def make_cell(channels: int) -> Cell:
+            width = chosen_channels(channels, partial_channels)
+            return Cell({edge: make_mixed(edge, width) for edge in space.distributions})
+
+        def make_mixed(edge: str, width: int) -> MixedOperation:
+            choices = {
+                operation: make_operation(operation, width, width, affine=affine)
+                for operation in operations[edge]
+            }
+            return MixedOperation(edge, choices, board, partial_channels=partial_channels)
+
+        super().__init__(
+            space,
+            CellNetwork(make_cell, **sizes),  # type: ignore[arg-type]
+            operations,
+            board,
+            partial(build_cell_network, **sizes),  # type: ignore[arg-type]
+            num_classes,
+        )
+        self.partial_channels = partial_channels
+
+    def path(self, architecture: Architecture) -> dict[str, Gate]:
+        self.space.require_member(architecture)
+        dead = dead_edges({edge: str(choice) for edge, choice in architecture.items()})
+        return {
+            edge: Gate(() if edge in dead else (self.choices[edge].index(operation),))
+            for edge, operation in architecture.items()
+        }
+
+    def inherited_state(self, architecture: Architecture) -> dict[str, Tensor]:
+        self.space.require_member(architecture)
+        if self.partial_channels > 1:
+            raise ValueError(
+                "Expected a supernet with `partial_channels=1`, whose operations are those of "
+                f"single networks, but got one with {self.partial_channels}."
+            )
+        inherited: dict[str, Tensor] = {}
+        for name, tensor in self.network.state_dict().items():
+            match = _EDGE_WEIGHT.fullmatch(name)
+            if match is None:
+                inherited[name] = tensor
+                continue
+            choice = f"choices.{architecture[match[2]]}."
+            if match[3].startswith(choice):
+                inherited[match[1] + match[3].removeprefix(choice)] = tensor
+        return inherited

@@ -1,0 +1,248 @@
+"""The Lightning module that trains a supernet: weight steps and architecture steps in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import math
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics.classification import MulticlassAccuracy
+
+from lightning_modules.supernet._evaluate import batch_statistics
+from lightning_modules.supernet._supernet import Supernet
+from lightning_modules.supernet.relaxations import Batch
+from lightning_modules.supernet.relaxations import Relaxation
+from lightning_modules.supernet.relaxations import Step
+from optuna_nas import Architecture
+
+
+SUPERNET_SCHEDULES = ("cosine", "warm_up_cosine", "constant_exponential")
+"""Names of the learning rate schedules of :class:`SupernetModule`."""
+
+_WARM_UP = 0.1
+_CONSTANT = 0.5
+
+
+class SupernetModule(pl.LightningModule):
+    """Trains a supernet by a relaxation, with manual optimisation.
+
+    Each training batch is ``{"weights": (images, labels), "architecture": (images, labels)}``, as
+    :class:`SupernetDataModule` makes it: first an architecture step on the one, then a weight step
+    on the other (Liu et al., ICLR 2019, algorithm 1). A relaxation that learns no logits needs no
+    ``"architecture"``.
+
+    It logs, each epoch, ``supernet_loss`` and ``architecture_loss`` (means), ``supernet_val_accuracy``
+    in [0, 1] of the path that the relaxation stands for, and ``architecture_entropy``, the mean
+    over the gates in nats. A checkpoint of the trainer holds
+    all of the state, and a training resumed from it, at the end of an epoch, goes on as if it had
+    never stopped.
+
+    Args:
+        supernet: The supernet.
+        relaxation: How it is trained.
+        learning_rate: Largest learning rate of the weights: SGD with Nesterov momentum 0.9.
+        weight_decay: That of the weights.
+        architecture_learning_rate: Learning rate of the architecture parameters: Adam with the
+            betas (0.5, 0.999) (Liu et al., ICLR 2019, section A.1).
+        architecture_weight_decay: That of the architecture parameters.
+        schedule: Of :data:`SUPERNET_SCHEDULES`; see :func:`supernet_rate_factor`.
+        gradient_clip: Largest norm of the weights' gradients, 0 for no limit.
+        architecture_start: The part of the training before which there are no architecture steps,
+            in [0, 1).
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        relaxation: Relaxation,
+        *,
+        learning_rate: float = 0.05,
+        weight_decay: float = 5e-4,
+        architecture_learning_rate: float = 3e-3,
+        architecture_weight_decay: float = 1e-3,
+        schedule: str = "cosine",
+        gradient_clip: float = 5.0,
+        architecture_start: float = 0.0,
+    ) -> None:
+        super().__init__()
+        for name, value in [
+            ("learning_rate", learning_rate),
+            ("architecture_learning_rate", architecture_learning_rate),
+        ]:
+            if not value > 0:
+                raise ValueError(f"Expected argument `{name}` to be above 0 but got {value}.")
+        for name, value in [
+            ("weight_decay", weight_decay),
+            ("architecture_weight_decay", architecture_weight_decay),
+            ("gradient_clip", gradient_clip),
+        ]:
+            if not value >= 0:
+                raise ValueError(f"Expected argument `{name}` to be at least 0 but got {value}.")
+        if not 0 <= architecture_start < 1:
+            raise ValueError(
+                "Expected argument `architecture_start` to be in [0, 1) "
+                f"but got {architecture_start}."
+            )
+        supernet_rate_factor(schedule, 0)
+        self.automatic_optimization = False
+        self.supernet = supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.relaxation = relaxation
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.architecture_learning_rate = architecture_learning_rate
+        self.architecture_weight_decay = architecture_weight_decay
+        self.schedule = schedule
+        self.gradient_clip = gradient_clip
+        self.architecture_start = architecture_start
+        self._total_steps = 1
+        self.n_steps: Tensor
+        self.register_buffer("n_steps", torch.zeros((), dtype=torch.int64))
+        n_classes = supernet.num_classes
+        self.val_accuracy = MulticlassAccuracy(n_classes, average="micro", validate_args=False)
+
+    def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
+        """Make an architecture step, if the relaxation learns, and a weight step."""
+        weights = Batch(*batch["weights"])
+        step = self._step()
+        optimizers = self._optimizers()
+        if len(optimizers) > 1 and step.progress >= self.architecture_start:
+            optimizers[1].zero_grad()
+            loss = self.relaxation.architecture_step(
+                self.supernet,
+                Batch(*batch["architecture"]),
+                weights,
+                step,
+                self.manual_backward,
+            )
+            optimizers[1].step()
+            self._log("architecture_loss", loss, len(weights.labels))
+        optimizers[0].zero_grad()
+        loss = self.relaxation.weight_step(self.supernet, weights, step, self.manual_backward)
+        optimizers[0].step()
+        self.n_steps += 1
+        scheduler = self.lr_schedulers()
+        assert isinstance(scheduler, LambdaLR)
+        scheduler.step()
+        self._log("supernet_loss", loss, len(weights.labels))
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clip the weights' gradients, which mixed precision has unscaled by now."""
+        if self.gradient_clip and optimizer is self.trainer.optimizers[0]:
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, self.gradient_clip)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the entropy of the architecture parameters."""
+        probabilities = self.relaxation.probabilities()
+        if probabilities:
+            self.log("architecture_entropy", mean_entropy(probabilities))
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Measure the path that the relaxation stands for now, with the batch's statistics."""
+        gates = self.relaxation.validation_gates(self.supernet, self._step())
+        with batch_statistics(self.supernet):
+            logits = self.supernet(batch[0], gates)
+        self.val_accuracy.update(logits, batch[1])
+        self.log("supernet_val_accuracy", self.val_accuracy, on_step=False, on_epoch=True)
+
+    def configure_optimizers(self) -> Any:
+        """Return SGD for the weights and, if there are any, Adam for the architecture."""
+        weights = torch.optim.SGD(
+            self.supernet.parameters(),
+            lr=self.learning_rate,
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=self.weight_decay,
+        )
+        total = self._total_steps = self._count_steps()
+        scheduler = LambdaLR(weights, lambda n: supernet_rate_factor(self.schedule, n / total))
+        optimizers: list[torch.optim.Optimizer] = [weights]
+        if self.relaxation.learns:
+            optimizers.append(
+                torch.optim.Adam(
+                    self.relaxation.parameters(),
+                    lr=self.architecture_learning_rate,
+                    betas=(0.5, 0.999),
+                    weight_decay=self.architecture_weight_decay,
+                )
+            )
+        return optimizers, [scheduler]
+
+    def best_architecture(self) -> Architecture:
+        """Return the architecture that the probabilities learned so far stand for.
+
+        Raises:
+            ValueError: If the relaxation learns none; see :func:`search_paths`.
+        """
+        probabilities = self.relaxation.probabilities()
+        if not probabilities:
+            raise ValueError(
+                f"Expected the relaxation to learn probabilities but `{self.relaxation.name}` "
+                "trains paths alone; `search_paths` finds the best one."
+            )
+        return self.supernet.derive(probabilities)
+
+    def _optimizers(self) -> list[Any]:
+        found = self.optimizers()
+        return list(found) if isinstance(found, list) else [found]
+
+    def _count_steps(self) -> int:
+        total = self.trainer.estimated_stepping_batches
+        if math.isinf(total):
+            raise ValueError(
+                "Expected the trainer to have `max_epochs` and training data of known length."
+            )
+        return max(1, int(total))
+
+    def _step(self) -> Step:
+        n = int(self.n_steps)
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        return Step(n, min(1.0, n / self._total_steps), rate)
+
+    def _log(self, name: str, loss: Tensor, n: int) -> None:
+        self.log(name, loss, on_step=False, on_epoch=True, batch_size=n, prog_bar=True)
+
+
+def supernet_rate_factor(schedule: str, progress: float) -> float:
+    """Return what the largest learning rate is multiplied with.
+
+    Args:
+        schedule: ``"cosine"`` falls from 1 to 0 (Loshchilov & Hutter, ICLR 2017, equation 5, no
+            restarts). ``"warm_up_cosine"`` rises linearly over the first tenth before (Goyal et
+            al., 2017, arXiv:1706.02677, section 2.2). ``"constant_exponential"`` is 1 for the
+            first half and then falls exponentially to 0.01.
+        progress: The part of the training that is done, in [0, 1].
+
+    Raises:
+        ValueError: If ``schedule`` is unknown.
+
+    Example:
+
+        >>> [round(supernet_rate_factor("constant_exponential", p), 2) for p in (0, 0.5, 0.75, 1)]
+        [1.0, 1.0, 0.1, 0.01]
+    """
+    if schedule not in SUPERNET_SCHEDULES:
+        raise ValueError(
+            f"Expected argument `schedule` to be one of {list(SUPERNET_SCHEDULES)} "
+            f"but got {schedule!r}."
+        )
+    if schedule == "constant_exponential":
+        return float(0.01 ** max(0.0, (progress - _CONSTANT) / (1 - _CONSTANT)))
+    if schedule == "warm_up_cosine":
+        if progress < _WARM_UP:
+            return (progress + 0.01) / (_WARM_UP + 0.01)
+        progress = (progress - _WARM_UP) / (1 - _WARM_UP)
+    return (1 + math.cos(math.pi * min(progress, 1.0))) / 2
+
+
+def mean_entropy(probabilities: Mapping[str, Tensor]) -> Tensor:
+    """Return the mean over the gates of the entropy of their choices, in nats."""
+    entropies = [torch.special.entr(p.detach()).sum() for p in probabilities.values()]
+    return torch.stack(entropies).mean()

@@ -1,0 +1,32 @@
+"""Ways to train a supernet, by name."""
+
+from lightning_modules.supernet.relaxations._base import Batch
+from lightning_modules.supernet.relaxations._base import LogitRelaxation
+from lightning_modules.supernet.relaxations._base import PathRelaxation
+from lightning_modules.supernet.relaxations._base import Relaxation
+from lightning_modules.supernet.relaxations._base import Step
+from lightning_modules.supernet.relaxations._gumbel import FBNet
+from lightning_modules.supernet.relaxations._gumbel import Gdas
+from lightning_modules.supernet.relaxations._single_path import FairPaths
+from lightning_modules.supernet.relaxations._single_path import SinglePath
+from lightning_modules.supernet.relaxations._softmax import Darts
+
+
+__all__ = [
+    "Batch",
+    "Darts",
+    "FBNet",
+    "FairPaths",
+    "Gdas",
+    "LogitRelaxation",
+    "PathRelaxation",
+    "RELAXATIONS",
+    "Relaxation",
+    "SinglePath",
+    "Step",
+]
+
+RELAXATIONS: dict[str, type[Relaxation]] = {
+    relaxation.name: relaxation for relaxation in (Gdas, Darts, FBNet, SinglePath, FairPaths)
+}
+"""Relaxations by their names on the command line; one of your own can be added."""

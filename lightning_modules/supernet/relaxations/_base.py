@@ -1,0 +1,231 @@
+"""What all ways of training a supernet have in common."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import ClassVar
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_modules.supernet._gates import Gates
+from lightning_modules.supernet._supernet import Supernet
+from optuna_nas import Architecture
+
+
+class Batch(NamedTuple):
+    """Images and their labels."""
+
+    images: Tensor
+    """float of shape (batch, channels, height, width)."""
+    labels: Tensor
+    """int64 of shape (batch,)."""
+
+
+Backward = Callable[[Tensor], None]
+"""Adds the gradients of a loss to the parameters; Lightning's ``manual_backward``."""
+
+
+class Step(NamedTuple):
+    """One step of a training of ``n`` steps."""
+
+    number: int
+    """Counted from 0."""
+    progress: float
+    """The part of the training that is done, in [0, 1]."""
+    learning_rate: float
+    """That of the weights in this step."""
+
+
+class Relaxation(nn.Module, abc.ABC):
+    """One way to train a supernet: how a step chooses among the decisions, and what is learned.
+
+    A relaxation holds the architecture parameters, if it learns any by gradient. It draws random
+    numbers that depend on its seed and the number of the step alone, so that a resumed training
+    continues as if it had never stopped.
+
+    Args:
+        supernet: The supernet that is to be trained; it is not kept.
+        seed: Seed of the random choices.
+    """
+
+    name: ClassVar[str]
+    """The name on the command line."""
+    learns: ClassVar[bool] = True
+    """Whether there are architecture steps, on data of their own."""
+
+    def __init__(self, supernet: Supernet, *, seed: int = 0) -> None:
+        super().__init__()
+        self.seed = seed
+
+    @abc.abstractmethod
+    def weight_step(
+        self, supernet: Supernet, batch: Batch, step: Step, backward: Backward
+    ) -> Tensor:
+        """Add gradients to the supernet's weights.
+
+        Returns:
+            The loss, a scalar without gradient.
+        """
+
+    def architecture_step(
+        self,
+        supernet: Supernet,
+        batch: Batch,
+        train_batch: Batch,
+        step: Step,
+        backward: Backward,
+    ) -> Tensor:
+        """Add gradients to the architecture parameters; only called if :attr:`learns`.
+
+        Args:
+            supernet: The supernet. Gradients of its weights that are left behind are dropped.
+            batch: A batch of the data for the architecture.
+            train_batch: The batch of the weight step that follows.
+            step: The step.
+            backward: Adds the gradients of a loss.
+
+        Returns:
+            The loss, a scalar without gradient.
+        """
+        raise NotImplementedError
+
+    def probabilities(self) -> dict[str, Tensor]:
+        """Return for each gate the probabilities of its choices as learned so far."""
+        return {}
+
+    def validation_gates(self, supernet: Supernet, step: Step) -> Gates:
+        """Return the gates of a validation pass: the path of the architecture learned so far."""
+        return supernet.path(supernet.derive(self.probabilities()))
+
+    def rng(self, step: Step, purpose: int) -> np.random.Generator:
+        """Return the generator of a step; ``purpose`` tells draws of one step apart."""
+        return np.random.default_rng((self.seed, step.number, purpose))
+
+
+class LogitRelaxation(Relaxation):
+    """A relaxation with a logit for each choice of each gate (DARTS, section 2.2).
+
+    The logits start at 1e-3 times standard normal numbers, as in the published code of DARTS.
+
+    Args:
+        supernet: The supernet that is to be trained; it is not kept.
+        costs: Each turns the choices' probabilities, by decision, into a factor of the
+            architecture loss; see :class:`CostFactor`.
+        seed: Seed of the first logits and of the random choices.
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        *,
+        costs: tuple[Callable[[Mapping[str, Tensor]], Tensor], ...] = (),
+        seed: int = 0,
+    ) -> None:
+        super().__init__(supernet, seed=seed)
+        rng = np.random.default_rng((seed, 0x10617))
+        self.logits = nn.ParameterDict(
+            {
+                name: nn.Parameter(
+                    torch.from_numpy(1e-3 * rng.standard_normal(len(choices))).float()
+                )
+                for name, choices in supernet.choices.items()
+            }
+        )
+        self.costs = costs
+
+    @abc.abstractmethod
+    def gates(self, supernet: Supernet, step: Step, purpose: int) -> Gates:
+        """Return the gates of a forward pass, with gradients to the logits."""
+
+    def probabilities(self) -> dict[str, Tensor]:
+        """Return the softmax of the logits."""
+        return {name: F.softmax(logits, dim=0) for name, logits in self.logits.items()}
+
+    def weight_step(
+        self, supernet: Supernet, batch: Batch, step: Step, backward: Backward
+    ) -> Tensor:
+        """Add the gradients of the cross-entropy to the weights."""
+        gates = detached(self.gates(supernet, step, 0))
+        loss = F.cross_entropy(supernet(batch.images, gates), batch.labels)
+        backward(loss)
+        return loss.detach()
+
+    def architecture_step(
+        self,
+        supernet: Supernet,
+        batch: Batch,
+        train_batch: Batch,
+        step: Step,
+        backward: Backward,
+    ) -> Tensor:
+        """Add the gradients of :meth:`architecture_loss`, the weights held still."""
+        loss = self.architecture_loss(supernet, batch, self.gates(supernet, step, 1))
+        backward(loss)
+        return loss.detach()
+
+    def architecture_loss(self, supernet: Supernet, batch: Batch, gates: Gates) -> Tensor:
+        """Return the cross-entropy, times the factor of each cost."""
+        loss = F.cross_entropy(supernet(batch.images, gates), batch.labels)
+        if self.costs:
+            probabilities = supernet.decision_probabilities(full_weights(supernet, gates))
+            for cost in self.costs:
+                loss = loss * cost(probabilities)
+        return loss
+
+
+class PathRelaxation(Relaxation):
+    """A relaxation that trains paths of architectures and learns no logits by gradient."""
+
+    learns = False
+
+    @abc.abstractmethod
+    def architectures(self, supernet: Supernet, step: Step) -> list[Architecture]:
+        """Return the architectures whose paths are trained in a step."""
+
+    def validation_gates(self, supernet: Supernet, step: Step) -> Gates:
+        """Return the path of one architecture of the step."""
+        return supernet.path(self.architectures(supernet, step)[0])
+
+    def weight_step(
+        self, supernet: Supernet, batch: Batch, step: Step, backward: Backward
+    ) -> Tensor:
+        """Add the gradients of the paths' losses, one path after the other."""
+        total = torch.zeros((), device=batch.images.device)
+        architectures = self.architectures(supernet, step)
+        for architecture in architectures:
+            logits = supernet(batch.images, supernet.path(architecture))
+            loss = F.cross_entropy(logits, batch.labels)
+            backward(loss)
+            total += loss.detach()
+        return total / len(architectures)
+
+
+def detached(gates: Gates) -> Gates:
+    """Return the gates without gradients; a single choice of weight 1 has no weight then."""
+    return {
+        name: gate._replace(
+            weights=None
+            if gate.weights is None or len(gate.active) == 1
+            else gate.weights.detach(),
+            scale=None if gate.scale is None else gate.scale.detach(),
+        )
+        for name, gate in gates.items()
+    }
+
+
+def full_weights(supernet: Supernet, gates: Gates) -> dict[str, Tensor]:
+    """Return each gate's weights with zeros for the choices that are not active."""
+    full: dict[str, Tensor] = {}
+    for name, gate in gates.items():
+        assert gate.weights is not None
+        zeros = gate.weights.new_zeros(len(supernet.choices[name]))
+        index = torch.tensor(gate.active, device=zeros.device)
+        full[name] = zeros.index_put((index,), gate.weights)
+    return full

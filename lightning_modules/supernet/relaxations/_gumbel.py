@@ -1,0 +1,137 @@
+"""Gumbel-softmax: one sampled path with straight-through gradients (GDAS), or all (FBNet)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_modules.supernet._gates import Gate
+from lightning_modules.supernet._gates import Gates
+from lightning_modules.supernet._supernet import Supernet
+from lightning_modules.supernet.relaxations._base import LogitRelaxation
+from lightning_modules.supernet.relaxations._base import Step
+
+
+class Gdas(LogitRelaxation):
+    """One path a step, sampled by the Gumbel-max trick; gradients as of the softmax.
+
+    Dong & Yang, CVPR 2019, section 3.2, equations 3 to 6: the forward pass takes the choice of
+    the largest ``logit + noise`` alone, and the backward pass differentiates the softmax of them
+    at temperature tau, which falls linearly (section 4.1: from 10 to 0.1).
+
+    Args:
+        supernet: The supernet that is to be trained.
+        temperatures: First and last tau.
+        costs: Factors of the architecture loss.
+        seed: Seed of the first logits and of the noise.
+
+    Raises:
+        ValueError: If a temperature is not above 0.
+    """
+
+    name = "gdas"
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        *,
+        temperatures: tuple[float, float] = (10.0, 0.1),
+        costs: tuple[Callable[[Mapping[str, Tensor]], Tensor], ...] = (),
+        seed: int = 0,
+    ) -> None:
+        super().__init__(supernet, costs=costs, seed=seed)
+        if min(temperatures) <= 0:
+            raise ValueError(
+                f"Expected argument `temperatures` to be above 0 but got {temperatures}."
+            )
+        self.temperatures = temperatures
+
+    def temperature(self, progress: float) -> float:
+        """Return tau at a progress in [0, 1]."""
+        first, last = self.temperatures
+        return first + (last - first) * progress
+
+    def gates(self, supernet: Supernet, step: Step, purpose: int) -> Gates:
+        """Return gates of one choice each."""
+        rng, temperature = self.rng(step, purpose), self.temperature(step.progress)
+        return {
+            name: sampled_gate(gumbel_softmax(logits, temperature, rng))
+            for name, logits in self.logits.items()
+        }
+
+
+class FBNet(LogitRelaxation):
+    """All choices, weighted by a Gumbel-softmax that becomes sharper (Wu et al., CVPR 2019).
+
+    Section 3.4, equation 9: the temperature falls exponentially, from 5 by the factor exp(-0.045)
+    an epoch over 90 epochs (section 4.1), here over the whole training. Gates that cannot mix
+    several choices take one, as in :class:`Gdas`. The published loss has a latency term,
+    :class:`LatencyFactor`.
+
+    Args:
+        supernet: The supernet that is to be trained.
+        temperatures: First and last temperature.
+        costs: Factors of the architecture loss.
+        seed: Seed of the first logits and of the noise.
+
+    Raises:
+        ValueError: If a temperature is not above 0.
+    """
+
+    name = "fbnet"
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        *,
+        temperatures: tuple[float, float] = (5.0, 5.0 * math.exp(-0.045 * 90)),
+        costs: tuple[Callable[[Mapping[str, Tensor]], Tensor], ...] = (),
+        seed: int = 0,
+    ) -> None:
+        super().__init__(supernet, costs=costs, seed=seed)
+        if min(temperatures) <= 0:
+            raise ValueError(
+                f"Expected argument `temperatures` to be above 0 but got {temperatures}."
+            )
+        self.temperatures = temperatures
+
+    def temperature(self, progress: float) -> float:
+        """Return the temperature at a progress in [0, 1]."""
+        first, last = self.temperatures
+        return float(first * (last / first) ** progress)
+
+    def gates(self, supernet: Supernet, step: Step, purpose: int) -> Gates:
+        """Return gates of all choices."""
+        rng, temperature = self.rng(step, purpose), self.temperature(step.progress)
+        gates: dict[str, Gate] = {}
+        for name, logits in self.logits.items():
+            soft = gumbel_softmax(logits, temperature, rng)
+            if name in supernet.mixable:
+                gates[name] = Gate(tuple(range(len(soft))), soft)
+            else:
+                gates[name] = sampled_gate(soft)
+        return gates
+
+
+def gumbel_softmax(logits: Tensor, temperature: float, rng: np.random.Generator) -> Tensor:
+    """Return softmax((logits + Gumbel noise) / temperature) (Jang et al., ICLR 2017, equation 2).
+
+    Args:
+        logits: Shape (number of choices,).
+        temperature: Above 0.
+        rng: Draws the noise, the same on every device.
+    """
+    noise = torch.from_numpy(rng.gumbel(size=len(logits))).to(logits)
+    return F.softmax((F.log_softmax(logits, dim=0) + noise) / temperature, dim=0)
+
+
+def sampled_gate(soft: Tensor) -> Gate:
+    """Return the gate of the likeliest choice, of weight 1 with the gradient of ``soft``."""
+    index = int(soft.argmax())
+    return Gate((index,), 1.0 + soft[index : index + 1] - soft[index : index + 1].detach())

@@ -1,0 +1,38 @@
+"""The softmax mixture of all choices (DARTS), with architecture gradients of first order."""
+
+from __future__ import annotations
+
+from torch.nn import functional as F
+
+from lightning_modules.supernet._gates import Gate
+from lightning_modules.supernet._gates import Gates
+from lightning_modules.supernet._supernet import Supernet
+from lightning_modules.supernet.relaxations._base import LogitRelaxation
+from lightning_modules.supernet.relaxations._base import Step
+from lightning_modules.supernet.relaxations._gumbel import sampled_gate
+
+
+class Darts(LogitRelaxation):
+    """All choices, weighted by the softmax of the logits (Liu et al., ICLR 2019, section 2.2).
+
+    The architecture steps are those of first order (section 2.3, xi = 0). Gates that cannot mix
+    several choices take the likeliest one, with the gradient of its probability.
+
+    Args:
+        supernet: The supernet that is to be trained.
+        costs: Factors of the architecture loss.
+        seed: Seed of the first logits.
+    """
+
+    name = "darts"
+
+    def gates(self, supernet: Supernet, step: Step, purpose: int) -> Gates:
+        """Return gates of all choices; they do not depend on the step."""
+        gates: dict[str, Gate] = {}
+        for name, logits in self.logits.items():
+            weights = F.softmax(logits, dim=0)
+            if name in supernet.mixable:
+                gates[name] = Gate(tuple(range(len(weights))), weights)
+            else:
+                gates[name] = sampled_gate(weights)
+        return gates
