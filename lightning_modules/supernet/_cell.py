@@ -11,6 +11,7 @@ from lightning_modules.builders import build_cell_network
 from lightning_modules.builders import dead_edges
 from lightning_modules.cells import Cell
 from lightning_modules.cells import CellNetwork
+from lightning_modules.cells import edge_ends
 from lightning_modules.latency_terms import choices_of
 from lightning_modules.operations import make_operation
 from lightning_modules.supernet._gates import chosen_channels
@@ -92,6 +93,11 @@ class CellSupernet(Supernet):
             num_classes,
         )
         self.partial_channels = partial_channels
+        targets = sorted({edge_ends(edge)[1] for edge in operations})
+        self.gate_groups = tuple(
+            tuple(edge for edge in operations if edge_ends(edge)[1] == target)
+            for target in targets
+        )
 
     def path(self, architecture: Architecture) -> dict[str, Gate]:
         self.space.require_member(architecture)

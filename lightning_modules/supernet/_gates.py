@@ -75,7 +75,7 @@ class MixedOperation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to (batch, channels, h/s, w/s)."""
         gate = self._board.gates[self.name]
-        if self.partial_channels == 1:
+        if self.partial_channels == 1 or not gate.active:
             mixed = self._mix(x, gate)
         else:
             n = x.shape[1] // self.partial_channels

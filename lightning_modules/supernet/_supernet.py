@@ -50,6 +50,12 @@ class Supernet(nn.Module, abc.ABC):
         self.choices = dict(choices)
         self.mixable = frozenset(choices)
         """Gates of which several choices can be active at once; the others take one."""
+        self.partial_channels = 1
+        """The K of :class:`MixedOperation`."""
+        self.gate_groups: tuple[tuple[str, ...], ...] = ()
+        """For each node of a cell, the gates of the edges that enter it."""
+        self.absent: Mapping[str, int] = {}
+        """For gates of edges that need not be in an architecture: the choice that says so."""
         self.build = build
         self.num_classes = num_classes
         self._board = board
