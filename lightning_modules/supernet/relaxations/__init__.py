@@ -7,6 +7,7 @@ from lightning_modules.supernet.relaxations._base import Relaxation
 from lightning_modules.supernet.relaxations._base import Step
 from lightning_modules.supernet.relaxations._gumbel import FBNet
 from lightning_modules.supernet.relaxations._gumbel import Gdas
+from lightning_modules.supernet.relaxations._second_order import SecondOrderDarts
 from lightning_modules.supernet.relaxations._single_path import FairPaths
 from lightning_modules.supernet.relaxations._single_path import SinglePath
 from lightning_modules.supernet.relaxations._softmax import Darts
@@ -22,11 +23,13 @@ __all__ = [
     "PathRelaxation",
     "RELAXATIONS",
     "Relaxation",
+    "SecondOrderDarts",
     "SinglePath",
     "Step",
 ]
 
 RELAXATIONS: dict[str, type[Relaxation]] = {
-    relaxation.name: relaxation for relaxation in (Gdas, Darts, FBNet, SinglePath, FairPaths)
+    relaxation.name: relaxation
+    for relaxation in (Gdas, Darts, SecondOrderDarts, FBNet, SinglePath, FairPaths)
 }
 """Relaxations by their names on the command line; one of your own can be added."""
