@@ -48,7 +48,8 @@ class SupernetModule(pl.LightningModule):
         weight_decay: That of the weights.
         architecture_learning_rate: Learning rate of the architecture parameters: Adam with the
             betas (0.5, 0.999) (Liu et al., ICLR 2019, section A.1).
-        architecture_weight_decay: That of the architecture parameters.
+        architecture_weight_decay: That of the architecture parameters, but for the controller's
+            of ENAS.
         schedule: Of :data:`SUPERNET_SCHEDULES`; see :func:`supernet_rate_factor`.
         gradient_clip: Largest norm of the weights' gradients, 0 for no limit.
         architecture_start: The part of the training before which there are no architecture steps,
@@ -165,12 +166,13 @@ class SupernetModule(pl.LightningModule):
         scheduler = LambdaLR(weights, lambda n: supernet_rate_factor(self.schedule, n / total))
         optimizers: list[torch.optim.Optimizer] = [weights]
         if self.relaxation.learns:
+            decay = self.architecture_weight_decay if self.relaxation.decays else 0.0
             optimizers.append(
                 torch.optim.Adam(
                     self.relaxation.parameters(),
                     lr=self.architecture_learning_rate,
                     betas=(0.5, 0.999),
-                    weight_decay=self.architecture_weight_decay,
+                    weight_decay=decay,
                 )
             )
         return optimizers, [scheduler]

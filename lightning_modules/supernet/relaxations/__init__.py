@@ -5,6 +5,7 @@ from lightning_modules.supernet.relaxations._base import LogitRelaxation
 from lightning_modules.supernet.relaxations._base import PathRelaxation
 from lightning_modules.supernet.relaxations._base import Relaxation
 from lightning_modules.supernet.relaxations._base import Step
+from lightning_modules.supernet.relaxations._enas import Enas
 from lightning_modules.supernet.relaxations._gumbel import FBNet
 from lightning_modules.supernet.relaxations._gumbel import Gdas
 from lightning_modules.supernet.relaxations._second_order import SecondOrderDarts
@@ -16,6 +17,7 @@ from lightning_modules.supernet.relaxations._softmax import Darts
 __all__ = [
     "Batch",
     "Darts",
+    "Enas",
     "FBNet",
     "FairPaths",
     "Gdas",
@@ -30,6 +32,6 @@ __all__ = [
 
 RELAXATIONS: dict[str, type[Relaxation]] = {
     relaxation.name: relaxation
-    for relaxation in (Gdas, Darts, SecondOrderDarts, FBNet, SinglePath, FairPaths)
+    for relaxation in (Gdas, Darts, SecondOrderDarts, FBNet, SinglePath, FairPaths, Enas)
 }
 """Relaxations by their names on the command line; one of your own can be added."""

@@ -59,6 +59,8 @@ class Relaxation(nn.Module, abc.ABC):
     """The name on the command line."""
     learns: ClassVar[bool] = True
     """Whether there are architecture steps, on data of their own."""
+    decays: ClassVar[bool] = True
+    """Whether the architecture parameters are subject to weight decay."""
 
     def __init__(self, supernet: Supernet, *, seed: int = 0) -> None:
         super().__init__()
