@@ -3,6 +3,7 @@
 from lightning_modules.supernet._build import build_supernet
 from lightning_modules.supernet._build import SUPERNETS
 from lightning_modules.supernet._cell import CellSupernet
+from lightning_modules.supernet._darts import DartsSupernet
 from lightning_modules.supernet._data import SupernetDataModule
 from lightning_modules.supernet._evaluate import recalibrate
 from lightning_modules.supernet._evaluate import SupernetEvaluator
@@ -17,6 +18,7 @@ from lightning_modules.supernet._supernet import Supernet
 
 __all__ = [
     "CellSupernet",
+    "DartsSupernet",
     "Gate",
     "Gates",
     "MixedOperation",

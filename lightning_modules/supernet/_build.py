@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from lightning_modules.supernet._cell import CellSupernet
+from lightning_modules.supernet._darts import DartsSupernet
 from lightning_modules.supernet._supernet import Supernet
 from optuna_nas.search_space import SearchSpace
 
 
-SUPERNETS: dict[str, Callable[..., Supernet]] = {"cell": CellSupernet}
+SUPERNETS: dict[str, Callable[..., Supernet]] = {"cell": CellSupernet, "darts": DartsSupernet}
 """Supernets by the name of the search space; one of your own can be added."""
 
 
