@@ -27,9 +27,12 @@ from lightning_modules.latency_terms import LATENCY_TERMS
 from lightning_modules.latency_terms import Operation
 from lightning_modules.latency_terms import Term
 from optuna_nas.search_space import Architecture
+from optuna_nas.search_space import SearchSpace
 
 
 _VERSION = 1
+_TOLERANCE = 1e-4
+"""How far a sum of probabilities may be from 1; more in types that are not that exact."""
 
 
 class LatencyTable:
@@ -165,8 +168,8 @@ class LatencyTable:
             A scalar of the probabilities' type and device.
 
         Raises:
-            ValueError: If a name is no decision, a shape is wrong, or an operation has not been
-                measured.
+            ValueError: If a name is no decision, a shape is wrong, a probability is negative or
+                their sum is not 1 (within 1e-4), or an operation has not been measured.
         """
         given = self._with_uniform(probabilities)
         known: dict[Factor, Tensor] = {}
@@ -222,7 +225,32 @@ class LatencyTable:
                     f"Expected the probabilities of decision `{name}` to be floating point of "
                     f"shape ({n},) but got {given[name].dtype} of {tuple(given[name].shape)}."
                 )
+            _require_distribution(name, given[name].detach())
         return given
+
+    def require_fit(self, space: SearchSpace, **network: Any) -> None:
+        """Raise a ValueError unless the table is of these networks.
+
+        Args:
+            space: Search space that the architectures are of.
+            network: All arguments of its builder, ``input_shape`` and ``num_classes`` included.
+        """
+        if self.space != space.name:
+            raise ValueError(
+                f"Expected argument `latency_table` to be of search space `{space.name}` but got "
+                f"one of `{self.space}`."
+            )
+        pairs: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
+            ("a space with decision", space.distributions, self.distributions),
+            ("networks with", network, self.network),
+        ]
+        for kind, wanted, own in pairs:
+            for name in (*wanted, *(name for name in own if name not in wanted)):
+                if wanted.get(name) != own.get(name):
+                    raise ValueError(
+                        f"Expected argument `latency_table` to be of {kind} `{name}` "
+                        f"{wanted.get(name)} but got one of {own.get(name)}."
+                    )
 
     # The file.
 
@@ -276,3 +304,13 @@ class LatencyTable:
                 f"Expected {path} to be a latency table but it is damaged "
                 f"({type(error).__name__}: {reason})."
             ) from error
+
+
+def _require_distribution(name: str, probabilities: Tensor) -> None:
+    tolerance = max(_TOLERANCE, torch.finfo(probabilities.dtype).eps)
+    lowest, total = float(probabilities.min()), float(probabilities.double().sum())
+    if not (lowest >= 0 and abs(total - 1) <= tolerance):  # So that NaN does not pass.
+        raise ValueError(
+            f"Expected the probabilities of decision `{name}` to be at least 0 and of sum 1 but "
+            f"got a lowest one of {lowest:g} and a sum of {total:g}."
+        )

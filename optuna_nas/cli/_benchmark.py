@@ -29,6 +29,7 @@ def search_benchmark(
     sampler: str,
     objectives: Sequence[str],
     constraint: Sequence[str],
+    latency_table: str | None,
     n_trials: int,
     timeout: float | None,
     storage: str,
@@ -45,6 +46,11 @@ def search_benchmark(
     if space != benchmark.space.name:
         raise CommandError(
             f"Expected option --space to be {benchmark.space.name} for {data} but got {space!r}."
+        )
+    if latency_table is not None:
+        raise CommandError(
+            f"Expected no option --latency-table for {data}, which has its own latencies, but got "
+            f"{latency_table!r}."
         )
     _runner.check_options(objectives, n_trials, 1, None, timeout, list(benchmark.metrics))
     bounds = parse_constraints(constraint, list(benchmark.metrics))

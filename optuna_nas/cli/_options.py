@@ -59,6 +59,7 @@ def search_options(
     ] = "genetic",
     pruner: Literal["none", "median", "successive-halving", "hyperband"] = "none",
     pool: int = 16,
+    latency_table: str | None = None,
     n_trials: int = 20,
     timeout: float | None = None,
     epochs: int = 3,
@@ -80,6 +81,8 @@ def search_options(
         pruner: Strategy that stops the training of poor trials after an epoch; needs a single
             objective that is trained.
         pool: Number of proposals of which --screen takes one.
+        latency_table: File of optuna-nas profile, from which latency_ms is predicted instead of
+            measured.
         n_trials: Trials that the study has at the end, those of earlier runs included.
         timeout: Stop after so many seconds.
         epochs: Epochs of each trial.

@@ -27,6 +27,10 @@ from optuna_nas.cli._errors import CommandError
 from optuna_nas.cli._finish import check_output
 from optuna_nas.cli._finish import finish
 from optuna_nas.cli._finish import Training
+from optuna_nas.cli._latency import describe
+from optuna_nas.cli._latency import LATENCY
+from optuna_nas.cli._latency import PredictedLatency
+from optuna_nas.cli._latency import read_table
 from optuna_nas.cli._parser import OBJECTIVES
 from optuna_nas.cli._pick import knee
 from optuna_nas.cli._runner import SearchRun
@@ -50,6 +54,7 @@ def search(
     pruner: str,
     screen: Sequence[str],
     pool: int,
+    latency_table: str | None,
     n_trials: int,
     timeout: float | None,
     epochs: int,
@@ -65,15 +70,33 @@ def search(
     """Search, then train and save the best network; see ``optuna_nas.cli._options``."""
     _runner.check_options(objectives, n_trials, epochs, final_epochs, timeout, OBJECTIVES)
     bounds = parse_constraints(constraint, OBJECTIVES)
+    wanted = [*objectives, *(bound.metric for bound in bounds)]
+    if latency_table is not None and LATENCY not in wanted:
+        raise CommandError(
+            f"Expected option --latency-table only with {LATENCY} as an objective or in a "
+            f"constraint but got {latency_table!r} for {' '.join(dict.fromkeys(wanted))}."
+        )
     check_output(Path(output, study_name or ""))
     named = named_space(space, network)
     options = Training(named=named, data=data, **training)
     module = open_data(data, **options.data_arguments)
     build = named.builder(module.input_shape, module.num_classes)
-    metrics = [*objectives, *(bound.metric for bound in bounds), "params"]
+    table, source = None, None
+    if latency_table is not None:
+        table = read_table(
+            latency_table,
+            named.space,
+            input_shape=module.input_shape,
+            num_classes=module.num_classes,
+            **named.network,
+        )
+        source = describe(latency_table, table)
+    metrics = [name for name in (*wanted, "params") if table is None or name != LATENCY]
     evaluator = _evaluator(build, module, metrics, epochs, options)
-    constraints = checked_without_training(bounds, COST_METRICS, evaluator.cost)
-    counted = [bound for bound in constraints if bound.metric in COUNTED_METRICS]
+    evaluate = evaluator if table is None else PredictedLatency(evaluator, table)
+    constraints = checked_without_training(bounds, COST_METRICS, evaluate.cost)
+    cheap = COUNTED_METRICS if table is None else (*COUNTED_METRICS, LATENCY)
+    counted = [bound for bound in constraints if bound.metric in cheap]
     strategy = _studies.make_sampler(
         sampler, seed=options.seed, space=named.space, constraints=counted
     )
@@ -88,10 +111,11 @@ def search(
         "network": dict(named.network),
         "epochs": epochs,
         "constraint": sorted(map(str, constraints)),
+        "latency_table": source,
     }
     run = SearchRun.make(
         named.space,
-        evaluator,
+        evaluate,
         objectives=objectives,
         constraints=[*constraints, evaluator.memory_constraint()],
         sampler=strategy,

@@ -264,6 +264,11 @@ def test_decisions_without_probabilities_are_uniform(table: Callable[..., Latenc
         ({"edge_9_9": torch.ones(5)}, r"to name decisions of .* but got \['edge_9_9'\]"),
         ({"edge_0_1": torch.ones(4)}, r"`edge_0_1` to be .* shape \(5,\) but got .* of \(4,\)"),
         ({"edge_0_1": torch.ones(5).long()}, "to be floating point .* but got torch.int64"),
+        ({"edge_0_1": torch.ones(5)}, "`edge_0_1` to be at least 0 and of sum 1 .* sum of 5"),
+        ({"edge_0_1": torch.full((5,), 0.2001)}, "a lowest one of 0.2001 and a sum of 1.0005"),
+        ({"edge_0_1": torch.tensor([1.5, -0.5, 0, 0, 0])}, "a lowest one of -0.5 and a sum of 1"),
+        ({"edge_0_1": torch.full((5,), torch.nan)}, "a lowest one of nan"),
+        ({"edge_0_1": torch.tensor([torch.inf, 0, 0, 0, 0])}, "a sum of inf"),
     ],
 )
 def test_wrong_probabilities(
@@ -272,3 +277,18 @@ def test_wrong_probabilities(
     space, network = SMALL["cell"]
     with pytest.raises(ValueError, match=sentence):
         table(space, **network).expected_ms(probabilities)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_rounded_probabilities_pass(
+    dtype: torch.dtype, table: Callable[..., LatencyTable]
+) -> None:
+    space, network = SMALL["cell"]
+    measured = table(space, **network)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(100):
+        logits = torch.randn(5, generator=generator).to(dtype).requires_grad_()
+        measured.expected_ms({"edge_0_1": logits.softmax(0)}).backward()  # type: ignore[no-untyped-call]
+        assert logits.grad is not None
+        assert bool(logits.grad.isfinite().all())
+    assert float(measured.expected_ms({"edge_0_1": torch.full((5,), 0.20001)})) > 0

@@ -48,6 +48,22 @@ WRONG = [
     ),
     (["search", "--screen", "magic"], "--screen to be names of .* but got \\['magic'\\]"),
     (["search", "--screen", "params", "--pool", "0"], "--pool to be at least 1 but got 0"),
+    (
+        ["search", "--latency-table", "text.ckpt"],
+        "--latency-table only with latency_ms .* but got 'text.ckpt' for val_accuracy",
+    ),
+    (
+        ["search", "--objectives", "latency_ms", "--latency-table", "text.ckpt"],
+        "Expected text.ckpt to be a latency table but it cannot be read",
+    ),
+    (
+        ["search", "--constraint", "latency_ms<=2", "--latency-table", "nowhere.json"],
+        "Expected nowhere.json to be a latency table but it cannot be read: No such file",
+    ),
+    (
+        ["search", "--data", "nasbench201:cifar10", "--latency-table", "text.ckpt"],
+        "no option --latency-table for nasbench201:cifar10, .* but got 'text.ckpt'",
+    ),
     (["search", "--constraint", "params"], "--constraint to be METRIC<=.* but got 'params'"),
     (["search", "--constraint", "params<3"], "but got 'params<3'"),
     (["search", "--constraint", "size<=3"], "a metric of val_accuracy, .* but got 'size<=3'"),
