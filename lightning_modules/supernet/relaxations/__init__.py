@@ -8,6 +8,7 @@ from lightning_modules.supernet.relaxations._base import Step
 from lightning_modules.supernet.relaxations._enas import Enas
 from lightning_modules.supernet.relaxations._gumbel import FBNet
 from lightning_modules.supernet.relaxations._gumbel import Gdas
+from lightning_modules.supernet.relaxations._partial_channels import PartialChannels
 from lightning_modules.supernet.relaxations._second_order import SecondOrderDarts
 from lightning_modules.supernet.relaxations._single_path import FairPaths
 from lightning_modules.supernet.relaxations._single_path import SinglePath
@@ -22,6 +23,7 @@ __all__ = [
     "FairPaths",
     "Gdas",
     "LogitRelaxation",
+    "PartialChannels",
     "PathRelaxation",
     "RELAXATIONS",
     "Relaxation",
@@ -32,6 +34,15 @@ __all__ = [
 
 RELAXATIONS: dict[str, type[Relaxation]] = {
     relaxation.name: relaxation
-    for relaxation in (Gdas, Darts, SecondOrderDarts, FBNet, SinglePath, FairPaths, Enas)
+    for relaxation in (
+        Gdas,
+        Darts,
+        SecondOrderDarts,
+        FBNet,
+        PartialChannels,
+        SinglePath,
+        FairPaths,
+        Enas,
+    )
 }
 """Relaxations by their names on the command line; one of your own can be added."""

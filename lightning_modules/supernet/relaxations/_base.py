@@ -5,6 +5,8 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 from typing import ClassVar
 from typing import NamedTuple
 
@@ -59,6 +61,8 @@ class Relaxation(nn.Module, abc.ABC):
     """The name on the command line."""
     learns: ClassVar[bool] = True
     """Whether there are architecture steps, on data of their own."""
+    supernet_arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Arguments of :func:`build_supernet` that it wants, where nothing else is asked for."""
     decays: ClassVar[bool] = True
     """Whether the architecture parameters are subject to weight decay."""
 
@@ -114,7 +118,9 @@ class Relaxation(nn.Module, abc.ABC):
 class LogitRelaxation(Relaxation):
     """A relaxation with a logit for each choice of each gate (DARTS, section 2.2).
 
-    The logits start at 1e-3 times standard normal numbers, as in the published code of DARTS.
+    The logits start at 1e-3 times standard normal numbers, as in the published code of DARTS. The
+    supernet's operations are to have no learned scale, which could stand in for the weight of a
+    choice (section A.1).
 
     Args:
         supernet: The supernet that is to be trained; it is not kept.
@@ -122,6 +128,8 @@ class LogitRelaxation(Relaxation):
             architecture loss; see :class:`CostFactor`.
         seed: Seed of the first logits and of the random choices.
     """
+
+    supernet_arguments = MappingProxyType({"affine": False})
 
     def __init__(
         self,
@@ -176,10 +184,15 @@ class LogitRelaxation(Relaxation):
         """Return the cross-entropy, times the factor of each cost."""
         loss = F.cross_entropy(supernet(batch.images, gates), batch.labels)
         if self.costs:
-            probabilities = supernet.decision_probabilities(full_weights(supernet, gates))
+            weights = self.weights_for_costs(supernet, gates)
+            probabilities = supernet.decision_probabilities(weights)
             for cost in self.costs:
                 loss = loss * cost(probabilities)
         return loss
+
+    def weights_for_costs(self, supernet: Supernet, gates: Gates) -> dict[str, Tensor]:
+        """Return the probabilities of the gates' choices that the costs are taken at."""
+        return full_weights(supernet, gates)
 
 
 class PathRelaxation(Relaxation):
