@@ -3,6 +3,8 @@
 from lightning_modules.supernet._build import build_supernet
 from lightning_modules.supernet._build import SUPERNETS
 from lightning_modules.supernet._cell import CellSupernet
+from lightning_modules.supernet._collapse import is_collapsed
+from lightning_modules.supernet._curvature import architecture_eigenvalue
 from lightning_modules.supernet._darts import DartsSupernet
 from lightning_modules.supernet._data import SupernetDataModule
 from lightning_modules.supernet._evaluate import recalibrate
@@ -10,6 +12,7 @@ from lightning_modules.supernet._evaluate import SupernetEvaluator
 from lightning_modules.supernet._gates import Gate
 from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._gates import MixedOperation
+from lightning_modules.supernet._guards import CollapseGuard
 from lightning_modules.supernet._module import SUPERNET_SCHEDULES
 from lightning_modules.supernet._module import SupernetModule
 from lightning_modules.supernet._supernet import inherit_weights
@@ -18,6 +21,7 @@ from lightning_modules.supernet._supernet import Supernet
 
 __all__ = [
     "CellSupernet",
+    "CollapseGuard",
     "DartsSupernet",
     "Gate",
     "Gates",
@@ -28,7 +32,9 @@ __all__ = [
     "SupernetDataModule",
     "SupernetEvaluator",
     "SupernetModule",
+    "architecture_eigenvalue",
     "build_supernet",
     "inherit_weights",
+    "is_collapsed",
     "recalibrate",
 ]

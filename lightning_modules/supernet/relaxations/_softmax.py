@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_modules.supernet._gates import Gate
@@ -28,11 +31,21 @@ class Darts(LogitRelaxation):
 
     def gates(self, supernet: Supernet, step: Step, purpose: int) -> Gates:
         """Return gates of all choices; they do not depend on the step."""
-        gates: dict[str, Gate] = {}
-        for name, logits in self.logits.items():
-            weights = F.softmax(logits, dim=0)
-            if name in supernet.mixable:
-                gates[name] = Gate(tuple(range(len(weights))), weights)
-            else:
-                gates[name] = sampled_gate(weights)
-        return gates
+        return softmax_gates(supernet, dict(self.logits.items()))
+
+
+def softmax_gates(supernet: Supernet, logits: Mapping[str, Tensor]) -> dict[str, Gate]:
+    """Return gates of all choices, weighted by the softmax of logits.
+
+    Args:
+        supernet: Its gates that cannot mix several choices take the likeliest one.
+        logits: For each gate a logit for each choice.
+    """
+    gates: dict[str, Gate] = {}
+    for name, values in logits.items():
+        weights = F.softmax(values, dim=0)
+        if name in supernet.mixable:
+            gates[name] = Gate(tuple(range(len(weights))), weights)
+        else:
+            gates[name] = sampled_gate(weights)
+    return gates
