@@ -3,6 +3,7 @@
 from lightning_modules.supernet._build import build_supernet
 from lightning_modules.supernet._build import SUPERNETS
 from lightning_modules.supernet._cell import CellSupernet
+from lightning_modules.supernet._chain import ChainSupernet
 from lightning_modules.supernet._collapse import is_collapsed
 from lightning_modules.supernet._curvature import architecture_eigenvalue
 from lightning_modules.supernet._darts import DartsSupernet
@@ -21,6 +22,7 @@ from lightning_modules.supernet._supernet import Supernet
 
 __all__ = [
     "CellSupernet",
+    "ChainSupernet",
     "CollapseGuard",
     "DartsSupernet",
     "Gate",

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import inspect
 from typing import Any
 
 from lightning_modules.supernet._cell import CellSupernet
+from lightning_modules.supernet._chain import ChainSupernet
 from lightning_modules.supernet._darts import DartsSupernet
 from lightning_modules.supernet._supernet import Supernet
 from optuna_nas.search_space import SearchSpace
 
 
-SUPERNETS: dict[str, Callable[..., Supernet]] = {"cell": CellSupernet, "darts": DartsSupernet}
+SUPERNETS: dict[str, Callable[..., Supernet]] = {
+    "cell": CellSupernet,
+    "chain": ChainSupernet,
+    "darts": DartsSupernet,
+}
 """Supernets by the name of the search space; one of your own can be added."""
 
 
@@ -23,7 +29,7 @@ def build_supernet(space: SearchSpace, **arguments: Any) -> Supernet:
         arguments: Arguments of the space's builder, ``input_shape`` and ``num_classes`` at least.
 
     Raises:
-        ValueError: If there is no supernet for the space.
+        ValueError: If there is no supernet for the space, or it has not these arguments.
     """
     make = SUPERNETS.get(space.name)
     if make is None:
@@ -31,4 +37,11 @@ def build_supernet(space: SearchSpace, **arguments: Any) -> Supernet:
             f"Expected argument `space` to be of the search spaces {sorted(SUPERNETS)} "
             f"but got one of {space.name!r}; add its supernet to `SUPERNETS`."
         )
+    try:
+        inspect.signature(make).bind(space, **arguments)
+    except TypeError as error:
+        raise ValueError(
+            f"Expected the arguments of the supernet of search space `{space.name}` "
+            f"but got {sorted(arguments)} ({error})."
+        ) from error
     return make(space, **arguments)
