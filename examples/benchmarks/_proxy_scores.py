@@ -44,7 +44,7 @@ class ScoreSettings:
         seed: Seed of weights and batch.
     """
 
-    proxies: tuple[str, ...] = ("synflow", "naswot", "jacob_cov")
+    proxies: tuple[str, ...] = ("synflow",)
     images: str = "fashion-mnist"
     channels: int = 4
     cells_per_stage: int = 1

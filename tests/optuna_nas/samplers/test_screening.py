@@ -202,6 +202,27 @@ def test_pool_of_local_search_are_neighbours() -> None:
     assert set(names) <= near
 
 
+def test_a_pool_of_a_whole_neighbourhood_passes_on_its_best() -> None:
+    """So a search by screened neighbours climbs the score wherever the objective lets it."""
+    scores: dict[str, float] = {}
+    rng = np.random.default_rng(3)
+
+    def score(architecture: Architecture) -> float:
+        return scores.setdefault(CELL.canonical_key(architecture), float(rng.random()))
+
+    base = LocalSearchSampler(n_initial=3, seed=0, space=CELL)
+    sampler = ScreeningSampler(base, score, pool=24, n_warm_up=0, seed=0, space=CELL)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.optimize(evaluate, n_trials=3)
+    taken = {CELL.canonical_key(CELL.architecture(trial.params)) for trial in study.trials}
+    near = list(CELL.neighbors(CELL.architecture(study.best_params)))
+    assert len(near) == 24
+    study.optimize(evaluate, n_trials=1)
+    keys = {CELL.canonical_key(architecture) for architecture in near} - taken
+    best = max(keys, key=lambda key: scores[key])
+    assert CELL.canonical_key(CELL.architecture(study.trials[3].params)) == best
+
+
 def test_enqueued_trials_are_not_screened() -> None:
     sampler = ScreeningSampler(
         optuna.samplers.RandomSampler(seed=0), convolutions, seed=0, space=CELL
