@@ -271,3 +271,21 @@ def test_arguments_out_of_range(argument: str, value: float, expected: str) -> N
     supernet = ScoredSupernet(CellSpace(n_nodes=2), lambda gates: 0.5)
     with pytest.raises(ValueError, match=f"Expected argument `{argument}` to be {expected}"):
         Enas(supernet, **{argument: value})
+
+
+def test_gradients_come_from_the_given_backward() -> None:
+    """So that mixed precision can scale them, and several processes average them."""
+    supernet = ScoredSupernet(CellSpace(n_nodes=3), partial(share_of, 2))
+    relaxation, step = Enas(supernet), Step(0, 0.0, 0.1)
+    relaxation.architecture_step(supernet, BATCH, BATCH, step, lambda loss: None)
+    assert all(p.grad is None for p in relaxation.parameters())
+    found = []
+    for factor in (1, 8):
+        relaxation.zero_grad()
+        relaxation.baseline.fill_(0.25)
+        relaxation.architecture_step(
+            supernet, BATCH, BATCH, step, lambda loss, factor=factor: (factor * loss).backward()
+        )
+        found.append(relaxation.weights["head"].grad)
+    assert found[0].abs().sum() > 0
+    torch.testing.assert_close(found[1], 8 * found[0])

@@ -1,11 +1,17 @@
 import copy
+from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_modules._training import make_trainer
+from lightning_modules.datamodules import DigitsDataModule
 from lightning_modules.supernet import CellSupernet
+from lightning_modules.supernet import SupernetDataModule
+from lightning_modules.supernet import SupernetModule
 from lightning_modules.supernet.relaxations import Batch
 from lightning_modules.supernet.relaxations import Darts
 from lightning_modules.supernet.relaxations import SecondOrderDarts
@@ -168,3 +174,52 @@ def test_unknown_method() -> None:
 def test_radius_has_to_be_positive() -> None:
     with pytest.raises(ValueError, match=r"Expected argument `radius` to be above 0 but got 0"):
         SecondOrderDarts(make_supernet(), radius=0)
+
+
+@pytest.mark.parametrize("method", ["exact", "finite-difference"])
+def test_gradients_come_from_the_given_backward(method: str) -> None:
+    """So that mixed precision can scale them, and several processes average them."""
+    supernet = make_supernet()
+    relaxation = make_relaxation(supernet, method=method)
+    expected = gradient(relaxation, supernet)
+    relaxation.zero_grad()
+    batches = make_batch(1), make_batch(2)
+    relaxation.architecture_step(supernet, *batches, STEP, lambda loss: None)
+    assert all(logits.grad is None for logits in relaxation.logits.values())
+    relaxation.architecture_step(supernet, *batches, STEP, lambda loss: (8 * loss).backward())
+    found = torch.cat([logits.grad for logits in relaxation.logits.values()])
+    torch.testing.assert_close(found, 8 * expected)
+
+
+def test_in_a_trainer(tmp_path: Path) -> None:
+    """One step of the trainer is an architecture step of Adam at the weights from before."""
+    torch.manual_seed(0)
+    sizes = {"input_shape": (1, 8, 8), "num_classes": 10, "channels": 4}
+    supernet = CellSupernet(CellSpace(n_nodes=3), **sizes, cells_per_stage=1, stages=1)
+    relaxation = SecondOrderDarts(supernet)
+    before, twin = copy.deepcopy(supernet), copy.deepcopy(relaxation)
+    data = SupernetDataModule(DigitsDataModule(batch_size=16))
+    module = SupernetModule(supernet, relaxation, architecture_weight_decay=0.0)
+    kept = []
+
+    class Keep(pl.Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+            kept.append(batch)
+
+    trainer = make_trainer(
+        max_epochs=1,
+        limit_train_batches=1,
+        limit_val_batches=0,
+        accelerator="cpu",
+        callbacks=[Keep()],
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(module, datamodule=data)
+    optimizer = torch.optim.Adam(twin.parameters(), lr=3e-3, betas=(0.5, 0.999))
+    weights, architecture = Batch(*kept[0]["weights"]), Batch(*kept[0]["architecture"])
+    step = Step(0, 0.0, module.learning_rate)
+    loss = twin.architecture_step(before, architecture, weights, step, Tensor.backward)
+    optimizer.step()
+    assert float(trainer.callback_metrics["architecture_loss"]) == pytest.approx(float(loss))
+    for name, tensor in twin.state_dict().items():
+        torch.testing.assert_close(relaxation.state_dict()[name], tensor, rtol=1e-4, atol=1e-6)
