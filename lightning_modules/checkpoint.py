@@ -112,7 +112,6 @@ def save_checkpoint(trainer: pl.Trainer, model: FinishedModel, path: Path) -> No
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    digest_path = _digest_path(path)
     try:
         trainer.save_checkpoint(temporary, weights_only=True)
         if not trainer.is_global_zero:
@@ -123,12 +122,9 @@ def save_checkpoint(trainer: pl.Trainer, model: FinishedModel, path: Path) -> No
                 del content[key]
         content[DESCRIPTION] = _describe(model)
         torch.save(content, temporary)
-        digest = _digest(temporary)
-        digest_path.unlink(missing_ok=True)  # Rather none for a moment than one of another file.
-        temporary.replace(path)
+        replace_with_digest(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    digest_path.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
 
 
 def load_checkpoint(
@@ -151,7 +147,7 @@ def load_checkpoint(
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"Expected {path} to be a checkpoint but got no such file.")
-    _check_digest(path)
+    check_digest(path)
     content, description = _read(path)
     try:
         architecture = Architecture.from_json(description["architecture"])
@@ -247,7 +243,16 @@ def _digest_path(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
 
 
-def _check_digest(path: Path) -> None:
+def replace_with_digest(temporary: Path, path: Path) -> None:
+    """Rename a finished file, and write its digest beside it in the form of ``sha256sum``."""
+    digest, digest_path = _digest(temporary), _digest_path(path)
+    digest_path.unlink(missing_ok=True)  # Rather none for a moment than one of another file.
+    temporary.replace(path)
+    digest_path.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+
+
+def check_digest(path: Path) -> None:
+    """Raise a CheckpointError if the digest beside a file is that of another."""
     digest_path = _digest_path(path)
     if not digest_path.is_file():
         return

@@ -10,12 +10,21 @@ from lightning_modules.supernet._darts import DartsSupernet
 from lightning_modules.supernet._data import SupernetDataModule
 from lightning_modules.supernet._evaluate import recalibrate
 from lightning_modules.supernet._evaluate import SupernetEvaluator
+from lightning_modules.supernet._file import load_supernet
+from lightning_modules.supernet._file import save_supernet
 from lightning_modules.supernet._gates import Gate
 from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._gates import MixedOperation
 from lightning_modules.supernet._guards import CollapseGuard
+from lightning_modules.supernet._mobile import MobileSupernet
 from lightning_modules.supernet._module import SUPERNET_SCHEDULES
 from lightning_modules.supernet._module import SupernetModule
+from lightning_modules.supernet._paths import PathScores
+from lightning_modules.supernet._stage import DEFAULT_RELAXATION
+from lightning_modules.supernet._stage import PRIOR_FILE
+from lightning_modules.supernet._stage import SUPERNET_FILE
+from lightning_modules.supernet._stage import SupernetResult
+from lightning_modules.supernet._stage import SupernetStage
 from lightning_modules.supernet._supernet import inherit_weights
 from lightning_modules.supernet._supernet import Supernet
 
@@ -24,19 +33,28 @@ __all__ = [
     "CellSupernet",
     "ChainSupernet",
     "CollapseGuard",
+    "DEFAULT_RELAXATION",
     "DartsSupernet",
     "Gate",
     "Gates",
     "MixedOperation",
+    "MobileSupernet",
+    "PRIOR_FILE",
+    "PathScores",
     "SUPERNETS",
+    "SUPERNET_FILE",
     "SUPERNET_SCHEDULES",
     "Supernet",
     "SupernetDataModule",
     "SupernetEvaluator",
     "SupernetModule",
+    "SupernetResult",
+    "SupernetStage",
     "architecture_eigenvalue",
     "build_supernet",
     "inherit_weights",
     "is_collapsed",
+    "load_supernet",
     "recalibrate",
+    "save_supernet",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 from lightning_modules.supernet._cell import CellSupernet
 from lightning_modules.supernet._chain import ChainSupernet
 from lightning_modules.supernet._darts import DartsSupernet
+from lightning_modules.supernet._mobile import MobileSupernet
 from lightning_modules.supernet._supernet import Supernet
 from optuna_nas.search_space import SearchSpace
 
@@ -17,6 +18,7 @@ SUPERNETS: dict[str, Callable[..., Supernet]] = {
     "cell": CellSupernet,
     "chain": ChainSupernet,
     "darts": DartsSupernet,
+    "mobile": MobileSupernet,
 }
 """Supernets by the name of the search space; one of your own can be added."""
 
@@ -44,4 +46,6 @@ def build_supernet(space: SearchSpace, **arguments: Any) -> Supernet:
             f"Expected the arguments of the supernet of search space `{space.name}` "
             f"but got {sorted(arguments)} ({error})."
         ) from error
-    return make(space, **arguments)
+    supernet = make(space, **arguments)
+    supernet.arguments = dict(arguments)
+    return supernet

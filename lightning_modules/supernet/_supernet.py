@@ -56,6 +56,8 @@ class Supernet(nn.Module, abc.ABC):
         """For each node of a cell, the gates of the edges that enter it."""
         self.absent: Mapping[str, int] = {}
         """For gates of edges that need not be in an architecture: the choice that says so."""
+        self.arguments: dict[str, Any] = {}
+        """The arguments with which :func:`build_supernet` made it."""
         self.build = build
         self.num_classes = num_classes
         self._board = board

@@ -8,14 +8,20 @@ from optuna_nas.supernet._prior import Prior
 
 
 if TYPE_CHECKING:
+    from optuna_nas.supernet._main_effects import prior_from_scores
     from optuna_nas.supernet._warm_start import warm_start
 
 
-__all__ = ["Prior", "warm_start"]
+__all__ = ["Prior", "prior_from_scores", "warm_start"]
+
+_LATER = {
+    "prior_from_scores": "optuna_nas.supernet._main_effects",  # Needs scipy.
+    "warm_start": "optuna_nas.supernet._warm_start",  # Needs the samplers, which need this.
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Load what needs the samplers, which need this package, on first use."""
-    if name != "warm_start":
+    """Load what is heavy, or needs what needs this package, on first use."""
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module("optuna_nas.supernet._warm_start").warm_start
+    return getattr(importlib.import_module(_LATER[name]), name)

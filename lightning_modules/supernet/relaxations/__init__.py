@@ -9,7 +9,9 @@ from lightning_modules.supernet.relaxations._enas import Enas
 from lightning_modules.supernet.relaxations._gumbel import FBNet
 from lightning_modules.supernet.relaxations._gumbel import Gdas
 from lightning_modules.supernet.relaxations._partial_channels import PartialChannels
+from lightning_modules.supernet.relaxations._progressive import ProgressiveShrinking
 from lightning_modules.supernet.relaxations._second_order import SecondOrderDarts
+from lightning_modules.supernet.relaxations._single_path import fair_architectures
 from lightning_modules.supernet.relaxations._single_path import FairPaths
 from lightning_modules.supernet.relaxations._single_path import SinglePath
 from lightning_modules.supernet.relaxations._softmax import Darts
@@ -25,11 +27,13 @@ __all__ = [
     "LogitRelaxation",
     "PartialChannels",
     "PathRelaxation",
+    "ProgressiveShrinking",
     "RELAXATIONS",
     "Relaxation",
     "SecondOrderDarts",
     "SinglePath",
     "Step",
+    "fair_architectures",
 ]
 
 RELAXATIONS: dict[str, type[Relaxation]] = {
@@ -43,6 +47,7 @@ RELAXATIONS: dict[str, type[Relaxation]] = {
         SinglePath,
         FairPaths,
         Enas,
+        ProgressiveShrinking,
     )
 }
 """Relaxations by their names on the command line; one of your own can be added."""
