@@ -99,6 +99,20 @@ def test_policy_sees_that_choices_depend_on_each_other() -> None:
     assert sum(differ) > 80
 
 
+def test_validation_takes_the_most_probable_path() -> None:
+    supernet = ScoredSupernet(CellSpace(n_nodes=3), lambda gates: 0.5)
+    relaxation = Enas(supernet)
+    with torch.no_grad():
+        for k in range(len(supernet.choices)):
+            relaxation.weights["head_bias"][5 * k + k + 1] += 2.0
+    logs = dict(relaxation.sample(2000, relaxation.rng(Step(0, 0.0, 0.1), 9)))
+    best = max(logs, key=logs.__getitem__)
+    assert len(logs) > 50
+    found = relaxation.validation_gates(supernet, Step(0, 0.0, 0.1))
+    assert found == supernet.path(best)
+    assert [gate.active for gate in found.values()] == [(1,), (2,), (3,)]
+
+
 def test_gradient_is_that_of_reinforce() -> None:
     """With one decision: -(R - b) (onehot(a) - p) for the biases of the softmax."""
     space = CellSpace(n_nodes=2)
