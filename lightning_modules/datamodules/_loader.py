@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Sized
 import re
 from typing import Any
 from typing import NamedTuple
@@ -70,7 +71,7 @@ class EpochSampler(RandomSampler):
         seed: Non-negative seed.
     """
 
-    def __init__(self, dataset: InMemoryDataset, seed: int) -> None:
+    def __init__(self, dataset: Sized, seed: int) -> None:
         super().__init__(dataset)
         self._seed = seed
         self._epoch = 0

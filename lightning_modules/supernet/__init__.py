@@ -17,9 +17,12 @@ from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._gates import MixedOperation
 from lightning_modules.supernet._guards import CollapseGuard
 from lightning_modules.supernet._mobile import MobileSupernet
-from lightning_modules.supernet._module import SUPERNET_SCHEDULES
 from lightning_modules.supernet._module import SupernetModule
+from lightning_modules.supernet._optimizers import make_optimizers
+from lightning_modules.supernet._optimizers import supernet_rate_factor
+from lightning_modules.supernet._optimizers import SUPERNET_SCHEDULES
 from lightning_modules.supernet._paths import PathScores
+from lightning_modules.supernet._search import SupernetSearch
 from lightning_modules.supernet._stage import DEFAULT_RELAXATION
 from lightning_modules.supernet._stage import PRIOR_FILE
 from lightning_modules.supernet._stage import SUPERNET_FILE
@@ -49,12 +52,15 @@ __all__ = [
     "SupernetEvaluator",
     "SupernetModule",
     "SupernetResult",
+    "SupernetSearch",
     "SupernetStage",
     "architecture_eigenvalue",
     "build_supernet",
     "inherit_weights",
     "is_collapsed",
     "load_supernet",
+    "make_optimizers",
     "recalibrate",
     "save_supernet",
+    "supernet_rate_factor",
 ]

@@ -19,7 +19,7 @@ from optuna_nas.evaluation import Report
 
 
 class SupernetEvaluator:
-    """Scores an architecture with the weights that it inherits; see :class:`~optuna_nas.Evaluator`.
+    """Scores an architecture with inherited weights; see :class:`~optuna_nas.Evaluator`.
 
     Before, the statistics of its normalisation are measured anew on training images, as those of
     the supernet are a mixture of all paths (Guo et al., ECCV 2020, section 3.4; Yu & Huang, ICCV

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 import math
 from typing import Any
 
@@ -13,18 +14,13 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_modules.supernet._evaluate import batch_statistics
+from lightning_modules.supernet._optimizers import make_optimizers
+from lightning_modules.supernet._optimizers import supernet_rate_factor
 from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.supernet.relaxations import Batch
 from lightning_modules.supernet.relaxations import Relaxation
 from lightning_modules.supernet.relaxations import Step
 from optuna_nas import Architecture
-
-
-SUPERNET_SCHEDULES = ("cosine", "warm_up_cosine", "constant_exponential")
-"""Names of the learning rate schedules of :class:`SupernetModule`."""
-
-_WARM_UP = 0.1
-_CONSTANT = 0.5
 
 
 class SupernetModule(pl.LightningModule):
@@ -35,9 +31,9 @@ class SupernetModule(pl.LightningModule):
     on the other (Liu et al., ICLR 2019, algorithm 1). A relaxation that learns no logits needs no
     ``"architecture"``.
 
-    It logs, each epoch, ``supernet_loss`` and ``architecture_loss`` (means), ``supernet_val_accuracy``
-    in [0, 1] of the path that the relaxation stands for, and ``architecture_entropy``, the mean
-    over the gates in nats. A checkpoint of the trainer holds
+    It logs, each epoch, ``supernet_loss`` and ``architecture_loss`` (means),
+    ``supernet_val_accuracy`` in [0, 1] of the path that the relaxation stands for, and
+    ``architecture_entropy``, the mean over the gates in nats. A checkpoint of the trainer holds
     all of the state, and a training resumed from it, at the end of an epoch, goes on as if it had
     never stopped.
 
@@ -73,19 +69,10 @@ class SupernetModule(pl.LightningModule):
         architecture_start: float = 0.0,
     ) -> None:
         super().__init__()
-        for name, value in [
-            ("learning_rate", learning_rate),
-            ("architecture_learning_rate", architecture_learning_rate),
-        ]:
-            if not value > 0:
-                raise ValueError(f"Expected argument `{name}` to be above 0 but got {value}.")
-        for name, value in [
-            ("weight_decay", weight_decay),
-            ("architecture_weight_decay", architecture_weight_decay),
-            ("gradient_clip", gradient_clip),
-        ]:
-            if not value >= 0:
-                raise ValueError(f"Expected argument `{name}` to be at least 0 but got {value}.")
+        if not gradient_clip >= 0:
+            raise ValueError(
+                f"Expected argument `gradient_clip` to be at least 0 but got {gradient_clip}."
+            )
         if not 0 <= architecture_start < 1:
             raise ValueError(
                 "Expected argument `architecture_start` to be in [0, 1) "
@@ -93,12 +80,18 @@ class SupernetModule(pl.LightningModule):
             )
         supernet_rate_factor(schedule, 0)
         self.automatic_optimization = False
-        self.supernet = supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.supernet: Supernet = supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.relaxation = relaxation
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.architecture_learning_rate = architecture_learning_rate
-        self.architecture_weight_decay = architecture_weight_decay
+        self._make_optimizers = partial(
+            make_optimizers,
+            self.supernet,
+            relaxation,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            architecture_learning_rate=architecture_learning_rate,
+            architecture_weight_decay=architecture_weight_decay,
+        )
+        self._make_optimizers()  # A wrong number is better told now than by the trainer.
         self.schedule = schedule
         self.gradient_clip = gradient_clip
         self.architecture_start = architecture_start
@@ -155,39 +148,24 @@ class SupernetModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Return SGD for the weights and, if there are any, Adam for the architecture."""
-        weights = torch.optim.SGD(
-            self.supernet.parameters(),
-            lr=self.learning_rate,
-            momentum=0.9,
-            nesterov=True,
-            weight_decay=self.weight_decay,
-        )
+        optimizers = self._make_optimizers()
         total = self._total_steps = self._count_steps()
-        scheduler = LambdaLR(weights, lambda n: supernet_rate_factor(self.schedule, n / total))
-        optimizers: list[torch.optim.Optimizer] = [weights]
-        if self.relaxation.learns:
-            decay = self.architecture_weight_decay if self.relaxation.decays else 0.0
-            optimizers.append(
-                torch.optim.Adam(
-                    self.relaxation.parameters(),
-                    lr=self.architecture_learning_rate,
-                    betas=(0.5, 0.999),
-                    weight_decay=decay,
-                )
-            )
+        scheduler = LambdaLR(
+            optimizers[0], lambda n: supernet_rate_factor(self.schedule, n / total)
+        )
         return optimizers, [scheduler]
 
     def best_architecture(self) -> Architecture:
         """Return the architecture that the probabilities learned so far stand for.
 
         Raises:
-            ValueError: If the relaxation learns none; see :func:`search_paths`.
+            ValueError: If the relaxation learns none; see :class:`PathScores`.
         """
         probabilities = self.relaxation.probabilities()
         if not probabilities:
             raise ValueError(
                 f"Expected the relaxation to learn probabilities but `{self.relaxation.name}` "
-                "trains paths alone; `search_paths` finds the best one."
+                "trains paths alone, which are to be scored."
             )
         return self.supernet.derive(probabilities)
 
@@ -210,38 +188,6 @@ class SupernetModule(pl.LightningModule):
 
     def _log(self, name: str, loss: Tensor, n: int) -> None:
         self.log(name, loss, on_step=False, on_epoch=True, batch_size=n, prog_bar=True)
-
-
-def supernet_rate_factor(schedule: str, progress: float) -> float:
-    """Return what the largest learning rate is multiplied with.
-
-    Args:
-        schedule: ``"cosine"`` falls from 1 to 0 (Loshchilov & Hutter, ICLR 2017, equation 5, no
-            restarts). ``"warm_up_cosine"`` rises linearly over the first tenth before (Goyal et
-            al., 2017, arXiv:1706.02677, section 2.2). ``"constant_exponential"`` is 1 for the
-            first half and then falls exponentially to 0.01.
-        progress: The part of the training that is done, in [0, 1].
-
-    Raises:
-        ValueError: If ``schedule`` is unknown.
-
-    Example:
-
-        >>> [round(supernet_rate_factor("constant_exponential", p), 2) for p in (0, 0.5, 0.75, 1)]
-        [1.0, 1.0, 0.1, 0.01]
-    """
-    if schedule not in SUPERNET_SCHEDULES:
-        raise ValueError(
-            f"Expected argument `schedule` to be one of {list(SUPERNET_SCHEDULES)} "
-            f"but got {schedule!r}."
-        )
-    if schedule == "constant_exponential":
-        return float(0.01 ** max(0.0, (progress - _CONSTANT) / (1 - _CONSTANT)))
-    if schedule == "warm_up_cosine":
-        if progress < _WARM_UP:
-            return (progress + 0.01) / (_WARM_UP + 0.01)
-        progress = (progress - _WARM_UP) / (1 - _WARM_UP)
-    return (1 + math.cos(math.pi * min(progress, 1.0))) / 2
 
 
 def mean_entropy(probabilities: Mapping[str, Tensor]) -> Tensor:

@@ -171,7 +171,9 @@ class SupernetStage:
         relaxation: Relaxation = kind(
             supernet, seed=self.seed, **(self.relaxation_arguments or {})
         )
-        return SupernetModule(supernet, relaxation, **{**kind.training, **(self.training or {})})
+        return SupernetModule(
+            supernet, relaxation, **{**kind.module_arguments, **(self.training or {})}
+        )
 
     def _fit(self, module: SupernetModule, folder: Path | None) -> None:
         data = SupernetDataModule(

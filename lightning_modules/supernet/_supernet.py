@@ -109,12 +109,11 @@ class Supernet(nn.Module, abc.ABC):
 
     def prior(self, gates: Mapping[str, Tensor], *, floor: float = 0.1) -> Prior:
         """Return the probabilities of the gates' choices as a prior of the space's decisions."""
-        probabilities = self.decision_probabilities(gates)
-        return Prior(
-            self.space,
-            {name: values.detach().double().cpu().numpy() for name, values in probabilities.items()},
-            floor=floor,
-        )
+        probabilities = {
+            name: values.detach().double().cpu().numpy()
+            for name, values in self.decision_probabilities(gates).items()
+        }
+        return Prior(self.space, probabilities, floor=floor)
 
     def network_of(self, architecture: Architecture) -> nn.Module:
         """Return a new single network that starts from the supernet's weights."""

@@ -5,6 +5,8 @@ from lightning_modules.supernet.relaxations._base import LogitRelaxation
 from lightning_modules.supernet.relaxations._base import PathRelaxation
 from lightning_modules.supernet.relaxations._base import Relaxation
 from lightning_modules.supernet.relaxations._base import Step
+from lightning_modules.supernet.relaxations._costs import CostFactor
+from lightning_modules.supernet.relaxations._costs import LatencyFactor
 from lightning_modules.supernet.relaxations._enas import Enas
 from lightning_modules.supernet.relaxations._gumbel import FBNet
 from lightning_modules.supernet.relaxations._gumbel import Gdas
@@ -19,11 +21,13 @@ from lightning_modules.supernet.relaxations._softmax import Darts
 
 __all__ = [
     "Batch",
+    "CostFactor",
     "Darts",
     "Enas",
     "FBNet",
     "FairPaths",
     "Gdas",
+    "LatencyFactor",
     "LogitRelaxation",
     "PartialChannels",
     "PathRelaxation",

@@ -65,7 +65,7 @@ class Relaxation(nn.Module, abc.ABC):
     """Arguments of :func:`build_supernet` that it wants, where nothing else is asked for."""
     epochs: ClassVar[int] = 5
     """Epochs of a stage that asks for no number, for about 50,000 images of 28 x 28 pixels."""
-    training: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    module_arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Arguments of :class:`SupernetModule` that it wants, where nothing else is asked for."""
     decays: ClassVar[bool] = True
     """Whether the architecture parameters are subject to weight decay."""

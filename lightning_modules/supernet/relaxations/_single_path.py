@@ -41,7 +41,7 @@ class FairPaths(PathRelaxation):
 
     name = "fairnas"
     epochs = 2
-    training = MappingProxyType({"learning_rate": 0.025})
+    module_arguments = MappingProxyType({"learning_rate": 0.025})
 
     def architectures(self, supernet: Supernet, step: Step) -> list[Architecture]:
         """Return the architectures of the permutations."""

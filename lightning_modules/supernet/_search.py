@@ -1,0 +1,209 @@
+"""A supernet for people who write their own training loop."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from collections.abc import Mapping
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_modules.supernet._build import build_supernet
+from lightning_modules.supernet._evaluate import SupernetEvaluator
+from lightning_modules.supernet._optimizers import make_optimizers
+from lightning_modules.supernet._optimizers import supernet_rate_factor
+from lightning_modules.supernet._paths import PathScores
+from lightning_modules.supernet._stage import DEFAULT_RELAXATION
+from lightning_modules.supernet.relaxations import Batch
+from lightning_modules.supernet.relaxations import Relaxation
+from lightning_modules.supernet.relaxations import RELAXATIONS
+from lightning_modules.supernet.relaxations import Step
+from optuna_nas import Architecture
+from optuna_nas.search_space import SearchSpace
+from optuna_nas.supernet import Prior
+
+
+_KEPT_BATCHES = 6
+
+
+class SupernetSearch:
+    """Trains a supernet step by step, without a trainer.
+
+    ::
+
+        search = SupernetSearch(space, input_shape=(1, 28, 28), num_classes=10, n_epochs=5)
+        for epoch in range(5):
+            for batch, val_batch in zip(train_loader, architecture_loader):
+                search.train_step(batch, val_batch)
+            search.update_strategy()
+        print(search.evaluate(val_loader), search.best_architecture())
+
+    Args:
+        space: The search space.
+        input_shape: (channels, height, width) of an image.
+        num_classes: Number of classes.
+        relaxation: Name of the relaxation, of
+            :data:`~lightning_modules.supernet.relaxations.RELAXATIONS`.
+        n_epochs: Number of calls of :meth:`update_strategy` in the whole training, over which the
+            learning rate falls along half a cosine and temperatures follow their schedules.
+        device: Where to train.
+        seed: Seed of weights and random choices, at least 0.
+        training: Arguments of :func:`make_optimizers`; by default those of the relaxation.
+        network: Arguments of the space's supernet, e.g. ``channels=8``.
+
+    Raises:
+        ValueError: If an argument is unknown or out of its range.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        relaxation: str = DEFAULT_RELAXATION,
+        n_epochs: int = 10,
+        device: str | torch.device = "cpu",
+        seed: int = 0,
+        training: Mapping[str, Any] | None = None,
+        **network: Any,
+    ) -> None:
+        if relaxation not in RELAXATIONS:
+            raise ValueError(
+                f"Expected argument `relaxation` to be one of {list(RELAXATIONS)} "
+                f"but got {relaxation!r}."
+            )
+        if n_epochs < 1:
+            raise ValueError(f"Expected argument `n_epochs` to be at least 1 but got {n_epochs}.")
+        kind = RELAXATIONS[relaxation]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.supernet = build_supernet(
+                space,
+                input_shape=input_shape,
+                num_classes=num_classes,
+                **{**kind.supernet_arguments, **network},
+            ).to(device)
+        self.relaxation = kind(self.supernet, seed=seed).to(device)
+        self.optimizers = make_optimizers(
+            self.supernet, self.relaxation, **{**_of_optimizers(kind), **(training or {})}
+        )
+        self._rate = self.optimizers[0].param_groups[0]["lr"]
+        self._device = torch.device(device)
+        self._n_epochs = n_epochs
+        self._epoch = 0
+        self._n_steps = 0
+        self._seen: deque[Batch] = deque(maxlen=_KEPT_BATCHES)
+        self._scores: PathScores | None = None
+        self._seed = seed
+
+    @property
+    def search_space(self) -> SearchSpace:
+        """The search space."""
+        return self.supernet.space
+
+    def train_step(
+        self, batch: tuple[Tensor, Tensor], val_batch: tuple[Tensor, Tensor] | None = None
+    ) -> float:
+        """Make an architecture step, if the relaxation learns, and a weight step.
+
+        Args:
+            batch: Images (batch, channels, height, width) and labels for the weights.
+            val_batch: The same of other images, for the architecture.
+
+        Returns:
+            The loss of the weight step.
+
+        Raises:
+            ValueError: If the relaxation learns and there is no ``val_batch``.
+        """
+        self.supernet.train()
+        own = Batch(*(part.to(self._device) for part in batch))
+        step = Step(self._n_steps, self._epoch / self._n_epochs, self._learning_rate())
+        if self.relaxation.learns:
+            if val_batch is None:
+                raise ValueError(
+                    f"Expected argument `val_batch` to be a batch, as `{self.relaxation.name}` "
+                    "learns the architecture from it, but got None."
+                )
+            other = Batch(*(part.to(self._device) for part in val_batch))
+            self.optimizers[1].zero_grad()
+            self.relaxation.architecture_step(self.supernet, other, own, step, _backward)
+            self.optimizers[1].step()
+        self.optimizers[0].zero_grad()
+        loss = self.relaxation.weight_step(self.supernet, own, step, _backward)
+        torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), 5.0)
+        self.optimizers[0].step()
+        self._n_steps += 1
+        self._seen.append(own)
+        self._scores = None
+        return float(loss)
+
+    def update_strategy(self) -> None:
+        """End an epoch: learning rate and temperatures move on."""
+        self._epoch = min(self._epoch + 1, self._n_epochs)
+        for group in self.optimizers[0].param_groups:
+            group["lr"] = self._learning_rate()
+
+    def evaluate(self, loader: Iterable[tuple[Tensor, Tensor]], *, n_paths: int = 100) -> float:
+        """Return the accuracy in [0, 1] of the architecture found by now, with its shared weights.
+
+        A relaxation that trains paths alone has found none before: paths are scored on the data,
+        and the architecture is the most likely one of the prior that they make.
+
+        Args:
+            loader: Batches of images and labels; kept for the time of the call.
+            n_paths: Paths to score, if the relaxation learns no probabilities.
+
+        Raises:
+            ValueError: Before the first training step.
+        """
+        if not self._seen:
+            raise ValueError("Expected a call of `train_step` before `evaluate`.")
+        batches = [tuple(part.to(self._device) for part in batch) for batch in loader]
+        evaluator = SupernetEvaluator(self.supernet, list(self._seen), batches)
+        if not self.relaxation.learns:
+            self._scores = PathScores(self.search_space)
+            self._scores.fill(evaluator, n_paths, seed=self._seed)
+        return evaluator(self.best_architecture()).metrics["val_accuracy"]
+
+    def prior(self) -> Prior:
+        """Return the probabilities of the choices found by now.
+
+        Raises:
+            ValueError: If the relaxation trains paths alone and :meth:`evaluate` has not scored
+                them since the last step.
+        """
+        if self.relaxation.learns:
+            return self.supernet.prior(self.relaxation.probabilities())
+        if self._scores is None:
+            raise ValueError(
+                f"Expected a call of `evaluate` before, as `{self.relaxation.name}` trains paths "
+                "that are to be scored."
+            )
+        return self._scores.prior()
+
+    def best_architecture(self) -> Architecture:
+        """Return the architecture found by now.
+
+        Raises:
+            ValueError: As :meth:`prior`.
+        """
+        if self.relaxation.learns:
+            return self.supernet.derive(self.relaxation.probabilities())
+        return self.prior().most_likely()
+
+    def _learning_rate(self) -> float:
+        return float(self._rate * supernet_rate_factor("cosine", self._epoch / self._n_epochs))
+
+
+def _of_optimizers(kind: type[Relaxation]) -> dict[str, Any]:
+    known = inspect.signature(make_optimizers).parameters
+    return {name: value for name, value in kind.module_arguments.items() if name in known}
+
+
+def _backward(loss: Tensor) -> None:
+    loss.backward()  # type: ignore[no-untyped-call]
