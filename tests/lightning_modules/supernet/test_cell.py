@@ -108,6 +108,20 @@ def test_paths_of_several_cells_of_a_stage() -> None:
     )
 
 
+def test_a_path_computes_its_own_live_operations_alone() -> None:
+    supernet, called = make(), []
+    for name, module in supernet.network.named_modules():
+        if name.rpartition(".")[0].endswith(".choices"):
+            module.register_forward_hook(lambda *_, name=name: called.append(name))
+    supernet(torch.randn(3, *SIZES["input_shape"]), supernet.path(cell("31n3sn")))
+    expected = {"edge_0_1": "nor_conv_3x3", "edge_0_3": "nor_conv_3x3", "edge_1_3": "skip_connect"}
+    assert sorted(called) == sorted(
+        f"cells.{i}.edges.{edge}.choices.{operation}"
+        for i in (0, 2)
+        for edge, operation in expected.items()
+    )
+
+
 def test_two_paths_differ() -> None:
     supernet, images = make().eval(), torch.randn(3, *SIZES["input_shape"])
     first, second = (supernet(images, supernet.path(cell(c))) for c in ("333333", "333331"))

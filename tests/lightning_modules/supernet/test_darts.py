@@ -120,6 +120,20 @@ def test_inherited_names_and_shapes_are_those_of_the_single_network(name: str) -
         assert {n: t.shape for n, t in found.items()} == {n: t.shape for n, t in own.items()}
 
 
+def test_normalisation_without_learned_weights_leaves_out_its_weights_alone() -> None:
+    supernet, architecture = make(SPACE, affine=False), SPACE.from_string(DARTS_V2)
+    own = build_network(architecture, **SIZES)
+    found = supernet.inherited_state(architecture)
+    norms = {
+        f"{name}.{part}"
+        for name, module in own.named_modules()
+        if isinstance(module, torch.nn.BatchNorm2d) and ".edges." in name
+        for part in ("weight", "bias")
+    }
+    assert norms
+    assert set(own.state_dict()) - set(found) == norms
+
+
 def test_gates_are_shared_by_the_cells_of_a_kind() -> None:
     names = ["edge_0_2", "edge_1_2", "edge_0_3", "edge_1_3", "edge_2_3"]
     names += [f"edge_{i}_4" for i in range(4)]
