@@ -11,6 +11,7 @@ from torch import nn
 from torch import Tensor
 
 from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import CellSupernet
 from lightning_modules.supernet import Gate
 from lightning_modules.supernet import Supernet
@@ -22,7 +23,10 @@ from lightning_modules.supernet.relaxations import Enas
 from lightning_modules.supernet.relaxations import Step
 from optuna_nas import Architecture
 from optuna_nas import CellSpace
+from optuna_nas import ChainSpace
 from optuna_nas import CustomSpace
+from optuna_nas import DartsSpace
+from optuna_nas import MobileSpace
 from optuna_nas.search_space import SearchSpace
 
 
@@ -303,3 +307,20 @@ def test_gradients_come_from_the_given_backward() -> None:
         found.append(relaxation.weights["head"].grad)
     assert found[0].abs().sum() > 0
     torch.testing.assert_close(found[1], 8 * found[0])
+
+
+@pytest.mark.parametrize("space", [ChainSpace(), DartsSpace(n_nodes=2), MobileSpace()])
+def test_other_spaces(space: SearchSpace) -> None:
+    torch.manual_seed(0)
+    supernet = build_supernet(space, input_shape=(1, 8, 8), num_classes=2)
+    relaxation, step = Enas(supernet, n_paths=1), Step(0, 0.0, 0.1)
+    batch = Batch(torch.randn(4, 1, 8, 8), torch.arange(4) % 2)
+    error = relaxation.architecture_step(supernet, batch, batch, step, Tensor.backward)
+    assert 0 <= float(error) <= 1
+    found = relaxation.probabilities()
+    assert found.keys() == supernet.choices.keys()
+    for name, p in found.items():
+        assert len(p) == len(supernet.choices[name])
+        assert float(p.sum()) == pytest.approx(1.0)
+    assert space.contains(supernet.derive(found))
+    assert relaxation.validation_gates(supernet, step).keys() <= supernet.choices.keys()
