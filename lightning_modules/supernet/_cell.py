@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Mapping
 from functools import partial
 import re
+from typing import Any
 
 from torch import Tensor
 
@@ -65,31 +68,19 @@ class CellSupernet(Supernet):
             edge: tuple(map(str, choices_of(distribution)))
             for edge, distribution in space.distributions.items()
         }
-        sizes = {
+        sizes: dict[str, Any] = {
             "input_shape": input_shape,
             "num_classes": num_classes,
             "channels": channels,
             "cells_per_stage": cells_per_stage,
             "stages": stages,
         }
-
-        def make_cell(channels: int) -> Cell:
-            width = chosen_channels(channels, partial_channels)
-            return Cell({edge: make_mixed(edge, width) for edge in space.distributions})
-
-        def make_mixed(edge: str, width: int) -> MixedOperation:
-            choices = {
-                operation: make_operation(operation, width, width, affine=affine)
-                for operation in operations[edge]
-            }
-            return MixedOperation(edge, choices, board, partial_channels=partial_channels)
-
         super().__init__(
             space,
-            CellNetwork(make_cell, **sizes),  # type: ignore[arg-type]
+            CellNetwork(_cell_maker(operations, board, affine, partial_channels), **sizes),
             operations,
             board,
-            partial(build_cell_network, **sizes),  # type: ignore[arg-type]
+            partial(build_cell_network, **sizes),
             num_classes,
         )
         self.partial_channels = partial_channels
@@ -124,3 +115,25 @@ class CellSupernet(Supernet):
             if match[3].startswith(choice):
                 inherited[match[1] + match[3].removeprefix(choice)] = tensor
         return inherited
+
+
+def _cell_maker(
+    operations: Mapping[str, tuple[str, ...]],
+    board: GateBoard,
+    affine: bool,
+    partial_channels: int,
+) -> Callable[[int], Cell]:
+    """Return what makes a cell of mixed operations for a number of channels."""
+
+    def make_cell(channels: int) -> Cell:
+        width = chosen_channels(channels, partial_channels)
+        return Cell({edge: make_mixed(edge, width) for edge in operations})
+
+    def make_mixed(edge: str, width: int) -> MixedOperation:
+        choices = {
+            operation: make_operation(operation, width, width, affine=affine)
+            for operation in operations[edge]
+        }
+        return MixedOperation(edge, choices, board, partial_channels=partial_channels)
+
+    return make_cell

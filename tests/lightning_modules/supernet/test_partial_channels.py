@@ -145,7 +145,7 @@ def test_the_strength_of_an_edge_is_the_product_of_both_weights(seed: int) -> No
     for group, logits in zip(supernet.gate_groups, relaxation.edge_logits, strict=True):
         products = []
         for k, name in enumerate(group):
-            softmax = relaxation.logits[name].softmax(0) * logits.softmax(0)[k]
+            softmax = (relaxation.logits[name].softmax(0) * logits.softmax(0)[k]).detach()
             products.append([float(p) for p in softmax[[0, 2, 3]]])
         strengths = [max(p) for p in products]
         best = sorted(sorted(range(len(group)), key=lambda i: -strengths[i])[:2])
