@@ -220,4 +220,5 @@ def squeeze_excite(layer: nn.Module, x: Tensor, squeeze: int, *, style: str) -> 
     inner = convolve(reduce, F.adaptive_avg_pool2d(x, 1), squeeze)
     if style == "efficientnet":
         return x * torch.sigmoid(convolve(expand, F.silu(inner), x.shape[1]))
-    return x * F.hardsigmoid(convolve(expand, F.relu(inner), x.shape[1]))
+    # The hard sigmoid in a form that PyTorch can differentiate twice, for second-order methods.
+    return x * (F.relu6(convolve(expand, F.relu(inner), x.shape[1]) + 3) / 6)
