@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -70,8 +71,18 @@ def _benchmark(dataset: str, accuracy_seed: int) -> NASBench201:
     return NASBench201(dataset, accuracy_seed=accuracy_seed)
 
 
-def execute(job: Job, make: Factory | None = None) -> Run:
-    """Search once, with a sampler of the benchmark or with what ``make`` makes."""
+def execute(
+    job: Job,
+    make: Factory | None = None,
+    prepare: Callable[[optuna.Study], object] | None = None,
+) -> Run:
+    """Search once, with a sampler of the benchmark or with what ``make`` makes.
+
+    Args:
+        job: The search.
+        make: Makes the sampler.
+        prepare: Called with the study before its first trial.
+    """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     benchmark = _benchmark(job.dataset, job.seed % N_ACCURACY_SEEDS)
@@ -83,6 +94,8 @@ def execute(job: Job, make: Factory | None = None) -> Run:
             directions=[DIRECTIONS[name] for name in objectives],
             sampler=(make or SAMPLERS[job.sampler])(job.seed, benchmark.space),
         )
+        if prepare is not None:
+            prepare(study)
         study.optimize(objective, n_trials=job.n_trials)
     except Exception as error:
         raise RuntimeError(f"This search failed: {job}") from error
