@@ -199,7 +199,7 @@ def test_in_a_trainer(tmp_path: Path) -> None:
     relaxation = SecondOrderDarts(supernet)
     before, twin = copy.deepcopy(supernet), copy.deepcopy(relaxation)
     data = SupernetDataModule(DigitsDataModule(batch_size=16))
-    module = SupernetModule(supernet, relaxation, architecture_weight_decay=0.0)
+    module = SupernetModule(supernet, relaxation, learning_rate=0.1, architecture_weight_decay=0.0)
     kept = []
 
     class Keep(pl.Callback):
@@ -217,7 +217,7 @@ def test_in_a_trainer(tmp_path: Path) -> None:
     trainer.fit(module, datamodule=data)
     optimizer = torch.optim.Adam(twin.parameters(), lr=3e-3, betas=(0.5, 0.999))
     weights, architecture = Batch(*kept[0]["weights"]), Batch(*kept[0]["architecture"])
-    step = Step(0, 0.0, module.learning_rate)
+    step = Step(0, 0.0, 0.1)
     loss = twin.architecture_step(before, architecture, weights, step, Tensor.backward)
     optimizer.step()
     assert float(trainer.callback_metrics["architecture_loss"]) == pytest.approx(float(loss))
