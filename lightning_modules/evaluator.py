@@ -14,12 +14,17 @@ from pytorch_lightning.callbacks import EarlyStopping
 from torch import nn
 
 from lightning_modules import _training
+from lightning_modules._checks import check_limits
+from lightning_modules._checks import check_metrics
+from lightning_modules._checks import check_supernet
 from lightning_modules._follower import EpochFollower
 from lightning_modules._follower import TRAINED_METRICS
 from lightning_modules.costs import ArchitectureCosts
 from lightning_modules.costs import COST_METRICS
 from lightning_modules.costs import CostMeter
 from lightning_modules.memory import device_memory_mb
+from lightning_modules.supernet._supernet import inherit_weights
+from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.tasks import check_training_arguments
 from lightning_modules.tasks import ImageClassifier
 from optuna_nas import Architecture
@@ -72,6 +77,8 @@ class TrainingEvaluator:
         throughput_batch_size: Batch size of ``throughput``.
         latency_threads: CPU threads of ``latency_ms`` and ``throughput``. More than one make the
             measurement depend on what else the machine does.
+        inherit_weights: A trained supernet of the same space and sizes, from whose weights each
+            trial's network starts instead of random ones.
 
     Raises:
         ValueError: If an argument is unknown or out of its range.
@@ -99,9 +106,10 @@ class TrainingEvaluator:
         latency_batch_size: int = 1,
         throughput_batch_size: int = 64,
         latency_threads: int = 1,
+        inherit_weights: Supernet | None = None,
     ) -> None:
-        _check_metrics(metrics, datamodule)
-        _check_limits(max_epochs, max_steps, early_stopping_patience)
+        check_metrics(metrics, datamodule)
+        check_limits(max_epochs, max_steps, early_stopping_patience)
         for name, value, least in [
             ("seed", seed, 0),
             ("latency_batch_size", latency_batch_size, 1),
@@ -129,6 +137,7 @@ class TrainingEvaluator:
             "max_steps": max_steps,
         }
         self.datamodule = datamodule
+        self.inherit_weights = inherit_weights
         self.metrics = tuple(metrics)
         self.seed = seed
         self.device = _training.select_device(accelerator, devices)
@@ -141,7 +150,8 @@ class TrainingEvaluator:
             threads=latency_threads,
         )
         meter.check(metrics)
-        self._costs = ArchitectureCosts(build, meter, seed)
+        self.costs = ArchitectureCosts(build, meter, seed)
+        """Cost metrics of architectures, which another evaluator may share."""
         self._data: tuple[tuple[int, int, int], int] | None = None
 
     def __call__(self, architecture: Architecture, *, report: Report | None = None) -> Evaluation:
@@ -158,6 +168,7 @@ class TrainingEvaluator:
 
         Raises:
             RuntimeError: If the training diverged, that is, the loss is not finite.
+            ValueError: If the supernet is of another space or has other sizes.
         """
         with _training.evaluation(self.device):
             measured = self._measure(architecture, report)
@@ -186,7 +197,7 @@ class TrainingEvaluator:
                 f"Expected argument `metric` to be one of {list(COST_METRICS)} but got {metric!r}."
             )
         input_shape, _ = self._prepared_data()
-        return self._costs.value(metric, architecture, input_shape)
+        return self.costs.value(metric, architecture, input_shape)
 
     def memory_constraint(self) -> Constraint:
         """Return the constraint that training fits into the memory of the device.
@@ -210,11 +221,14 @@ class TrainingEvaluator:
     def _measure(self, architecture: Architecture, report: Report | None) -> dict[str, float]:
         input_shape, num_classes = self._prepared_data()
         network = _training.RANDOM_STATE.build(
-            self._costs.build, architecture, self.seed, self.device
+            self.costs.build, architecture, self.seed, self.device
         )
-        known = self._costs.take(architecture)
+        if self.inherit_weights is not None:
+            check_supernet(self.inherit_weights, architecture)
+            inherit_weights(network, self.inherit_weights, architecture)
+        known = self.costs.take(architecture)
         wanted = [name for name in COST_METRICS if name in self.metrics and name not in known]
-        measured = known | self._costs.meter.measure(wanted, network, input_shape)
+        measured = known | self.costs.meter.measure(wanted, network, input_shape)
         if set(self.metrics) & set(TRAINED_METRICS):
             measured |= self._train(network, num_classes, report)
         return measured
@@ -247,31 +261,3 @@ class TrainingEvaluator:
         if self._patience is not None and follower.epochs:
             return max(follower.epochs, key=lambda metrics: metrics["val_accuracy"])
         return last
-
-
-def _check_metrics(metrics: Sequence[str], datamodule: pl.LightningDataModule) -> None:
-    known = (*TRAINED_METRICS, *COST_METRICS)
-    if isinstance(metrics, str) or not metrics or not set(metrics) <= set(known):
-        raise ValueError(
-            f"Expected argument `metrics` to be names of {list(known)} but got {metrics!r}."
-        )
-    trained = sorted(set(metrics) & set(TRAINED_METRICS))
-    if trained and getattr(datamodule, "train_on_validation", False):
-        raise ValueError(
-            "Expected argument `datamodule` to have a validation split, as the metrics "
-            f"{trained} need it, but got one with `train_on_validation`."
-        )
-
-
-def _check_limits(max_epochs: int, max_steps: int, patience: int | None) -> None:
-    if max_epochs < 1:
-        raise ValueError(f"Expected argument `max_epochs` to be at least 1 but got {max_epochs}.")
-    if max_steps < 1 and max_steps != -1:
-        raise ValueError(
-            f"Expected argument `max_steps` to be at least 1, or -1, but got {max_steps}."
-        )
-    if patience is not None and patience < 1:
-        raise ValueError(
-            "Expected argument `early_stopping_patience` to be at least 1, or None, "
-            f"but got {patience}."
-        )
