@@ -16,6 +16,7 @@ from torch import nn
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_modules.supernet._gates import Gate
 from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._supernet import Supernet
 from optuna_nas import Architecture
@@ -224,6 +225,33 @@ class PathRelaxation(Relaxation):
             backward(loss)
             total += loss.detach()
         return total / len(architectures)
+
+
+def hard_gates(soft: Mapping[str, Tensor]) -> dict[str, Gate]:
+    """Return gates of the likeliest choice, of weight 1 with the gradient of its probability.
+
+    Args:
+        soft: For each gate probabilities of shape (number of choices,).
+    """
+    if not soft:
+        return {}
+    indices = torch.stack([values.argmax() for values in soft.values()]).tolist()  # One transfer.
+    gates: dict[str, Gate] = {}
+    for (name, values), i in zip(soft.items(), indices, strict=True):
+        chosen = values[i : i + 1]
+        gates[name] = Gate((i,), 1.0 + chosen - chosen.detach())
+    return gates
+
+
+def mixed_gates(supernet: Supernet, soft: Mapping[str, Tensor]) -> dict[str, Gate]:
+    """Return gates of all choices with their probabilities, hard ones where they cannot mix.
+
+    Args:
+        supernet: Says which gates can mix.
+        soft: For each gate probabilities of shape (number of choices,).
+    """
+    hard = hard_gates({k: v for k, v in soft.items() if k not in supernet.mixable})
+    return {k: hard[k] if k in hard else Gate(tuple(range(len(v))), v) for k, v in soft.items()}
 
 
 def detached(gates: Gates) -> Gates:

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_modules.supernet._gates import Gate
 from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._supernet import Supernet
+from lightning_modules.supernet.relaxations._base import hard_gates
 from lightning_modules.supernet.relaxations._base import LogitRelaxation
+from lightning_modules.supernet.relaxations._base import mixed_gates
 from lightning_modules.supernet.relaxations._base import Step
 
 
@@ -60,10 +61,12 @@ class Gdas(LogitRelaxation):
     def gates(self, supernet: Supernet, step: Step, purpose: int) -> Gates:
         """Return gates of one choice each."""
         rng, temperature = self.rng(step, purpose), self.temperature(step.progress)
-        return {
-            name: sampled_gate(gumbel_softmax(logits, temperature, rng))
-            for name, logits in self.logits.items()
-        }
+        return hard_gates(
+            {
+                name: gumbel_softmax(logits, temperature, rng)
+                for name, logits in self.logits.items()
+            }
+        )
 
 
 class FBNet(LogitRelaxation):
@@ -109,14 +112,10 @@ class FBNet(LogitRelaxation):
     def gates(self, supernet: Supernet, step: Step, purpose: int) -> Gates:
         """Return gates of all choices."""
         rng, temperature = self.rng(step, purpose), self.temperature(step.progress)
-        gates: dict[str, Gate] = {}
-        for name, logits in self.logits.items():
-            soft = gumbel_softmax(logits, temperature, rng)
-            if name in supernet.mixable:
-                gates[name] = Gate(tuple(range(len(soft))), soft)
-            else:
-                gates[name] = sampled_gate(soft)
-        return gates
+        soft = {
+            name: gumbel_softmax(logits, temperature, rng) for name, logits in self.logits.items()
+        }
+        return mixed_gates(supernet, soft)
 
 
 def gumbel_softmax(logits: Tensor, temperature: float, rng: np.random.Generator) -> Tensor:
@@ -129,9 +128,3 @@ def gumbel_softmax(logits: Tensor, temperature: float, rng: np.random.Generator)
     """
     noise = torch.from_numpy(rng.gumbel(size=len(logits))).to(logits)
     return F.softmax((F.log_softmax(logits, dim=0) + noise) / temperature, dim=0)
-
-
-def sampled_gate(soft: Tensor) -> Gate:
-    """Return the gate of the likeliest choice, of weight 1 with the gradient of ``soft``."""
-    index = int(soft.argmax())
-    return Gate((index,), 1.0 + soft[index : index + 1] - soft[index : index + 1].detach())

@@ -11,8 +11,8 @@ from lightning_modules.supernet._gates import Gate
 from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.supernet.relaxations._base import LogitRelaxation
+from lightning_modules.supernet.relaxations._base import mixed_gates
 from lightning_modules.supernet.relaxations._base import Step
-from lightning_modules.supernet.relaxations._gumbel import sampled_gate
 
 
 class Darts(LogitRelaxation):
@@ -41,11 +41,6 @@ def softmax_gates(supernet: Supernet, logits: Mapping[str, Tensor]) -> dict[str,
         supernet: Its gates that cannot mix several choices take the likeliest one.
         logits: For each gate a logit for each choice.
     """
-    gates: dict[str, Gate] = {}
-    for name, values in logits.items():
-        weights = F.softmax(values, dim=0)
-        if name in supernet.mixable:
-            gates[name] = Gate(tuple(range(len(weights))), weights)
-        else:
-            gates[name] = sampled_gate(weights)
-    return gates
+    return mixed_gates(
+        supernet, {name: F.softmax(values, dim=0) for name, values in logits.items()}
+    )
