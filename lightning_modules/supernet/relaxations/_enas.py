@@ -58,6 +58,7 @@ class Enas(PathRelaxation):
     """
 
     name = "enas"
+    epochs = 6
     learns = True
     decays = False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 import math
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -37,6 +38,7 @@ class Gdas(LogitRelaxation):
     """
 
     name = "gdas"
+    epochs = 8
 
     def __init__(
         self,
@@ -88,6 +90,8 @@ class FBNet(LogitRelaxation):
     """
 
     name = "fbnet"
+    epochs = 4
+    module_arguments = MappingProxyType({"architecture_learning_rate": 0.01})  # Section 4.1.
 
     def __init__(
         self,

@@ -43,6 +43,8 @@ class PartialChannels(Darts):
     """
 
     name = "pcdarts"
+    epochs = 8
+    module_arguments = MappingProxyType({"architecture_start": 0.3})  # Section 4.2.
     supernet_arguments = MappingProxyType({"affine": False, "partial_channels": 4})
 
     def __init__(

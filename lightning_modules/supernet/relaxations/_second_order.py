@@ -52,6 +52,7 @@ class SecondOrderDarts(Darts):
     """
 
     name = "darts-second-order"
+    epochs = 2
 
     def __init__(
         self,

@@ -28,6 +28,7 @@ class Darts(LogitRelaxation):
     """
 
     name = "darts"
+    epochs = 4
 
     def gates(self, supernet: Supernet, step: Step, purpose: int) -> Gates:
         """Return gates of all choices; they do not depend on the step."""
