@@ -109,7 +109,7 @@ def summed(parts: Sequence[Tensor]) -> Tensor:
 
 
 def weighted(x: Tensor, widths: Options) -> Tensor:
-    """Weight the first channels of each width (Wan et al., CVPR 2020, section 3.1, equation 4).
+    """Weight the first channels of each width (FBNetV2, Wan et al., CVPR 2020, section 3).
 
     Args:
         x: Shape (batch, channels, ...).
@@ -146,7 +146,7 @@ def activate(x: Tensor, activations: Options) -> Tensor:
 def part_of(tensor: Tensor, shape: Sequence[int]) -> Tensor:
     """Return the part of a shared weight that a smaller layer takes, as a view.
 
-    It is the first of output and input channels (Yu & Huang, ICCV 2019, section 3.1) and the
+    It is the first of output and input channels (Slimmable networks, Yu et al., ICLR 2019) and the
     middle of the kernel (Cai et al., ICLR 2020, section 3.3).
 
     Args:

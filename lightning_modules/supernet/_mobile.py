@@ -31,10 +31,10 @@ class MobileSupernet(Supernet):
     Gates of decisions that are not active are ignored. Several choices can be active at once in
     the gates of :attr:`mixable`; :class:`ElasticBlock` tells how the choices of a block are mixed.
     Besides, a depth is mixed as the weighted sum of the stage's outputs after each number of
-    blocks, widths of stem, stages and head as weighted channels (Wan et al., CVPR 2020, section
-    3.1), and ``mbconv`` and ``skip`` by weighting the block's branch. To what follows, a mixture
-    of widths is as wide as its widest; a first block adds its input for the widths that equal that
-    of its input.
+    blocks, widths of stem, stages and head as weighted channels (FBNetV2, Wan et al., CVPR 2020,
+    section 3), and ``mbconv`` and ``skip`` by weighting the block's branch. To what follows, a
+    mixture of widths is as wide as its widest; a first block adds its input for the widths that
+    equal that of its input.
 
     The weight of a single choice, which is 1 with a gradient, is multiplied with the branch of its
     block if the block adds its input to it. Elsewhere the next normalisation would undo it, so

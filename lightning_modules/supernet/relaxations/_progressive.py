@@ -29,9 +29,9 @@ _SKIP = "skip"
 class ProgressiveShrinking(PathRelaxation):
     """The largest network, the smallest and random ones a step, the largest as their teacher.
 
-    The sandwich rule with in-place distillation (Yu & Huang, ICCV 2019, sections 3.1 and 3.2; Yu
-    et al., BigNAS, ECCV 2020, section 3): the largest network learns the labels and the others its
-    softmax, through which no gradient flows. The gradients of all are added up. The training
+    The sandwich rule with in-place distillation (Yu & Huang, ICCV 2019; Yu et al., BigNAS, ECCV
+    2020, section 3): the largest network learns the labels and the others its softmax, through
+    which no gradient flows. The gradients of all are added up. The training
     shrinks progressively (Cai et al., Once-for-All, ICLR 2020, section 3.3): decisions are opened
     in phases, and until then take their largest choice. Once-for-All opens depth and width in
     two steps each, here they are opened at once.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from lightning_modules import build_network
 from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import Gate
 from lightning_modules.supernet import inherit_weights
+from lightning_modules.supernet import load_supernet
 from lightning_modules.supernet import MobileSupernet
+from lightning_modules.supernet import save_supernet
 from optuna_nas import Architecture
 from optuna_nas import MobileSpace
 from optuna_nas import SearchSpace
@@ -215,6 +218,45 @@ def test_other_members_are_refused() -> None:
         supernet.path(
             Architecture("mobile", {**sample(space, np.random.default_rng(0)), "style": "fbnet"})
         )
+
+
+def test_dropout_is_that_of_the_single_network() -> None:
+    arguments = {**SIZES, "dropout": 0.5}
+    supernet = make(EVERYTHING, dropout=0.5)
+    architecture, batch = sample(EVERYTHING, np.random.default_rng(7)), images()
+    network = build_network(architecture, **arguments).double()
+    inherit_weights(network, supernet, architecture)
+    logits: list[Tensor] = []
+    for run in (network, lambda x: supernet(x, supernet.path(architecture))):
+        torch.manual_seed(3)
+        logits.append(run(batch))
+    torch.testing.assert_close(*logits, atol=1e-6, rtol=0)
+    second = supernet(batch, supernet.path(architecture))
+    assert (second - logits[1]).abs().max() > 1e-3
+
+
+def test_a_saved_supernet_is_the_same(tmp_path: Path) -> None:
+    supernet = make(EVERYTHING, affine=False).float()
+    save_supernet(supernet, tmp_path / "supernet.pt")
+    loaded = load_supernet(tmp_path / "supernet.pt", EVERYTHING)
+    held = loaded.state_dict()
+    assert all(torch.equal(held[name], t) for name, t in supernet.state_dict().items())
+
+
+@pytest.mark.parametrize("soft", [True, False])
+def test_gates_of_float32_keep_bfloat16(soft: bool) -> None:
+    supernet = make(EVERYTHING).float()
+    gates = {
+        name: Gate(tuple(range(len(choices))), torch.full((len(choices),), 1 / len(choices)))
+        if soft and name in supernet.mixable
+        else Gate((0,), torch.ones(1))
+        for name, choices in supernet.choices.items()
+    }
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = supernet(images().float(), gates)
+    assert logits.dtype == torch.bfloat16
+    exact = supernet(images().float(), gates)
+    assert exact.dtype == torch.float32
 
 
 # Weights of single choices.
