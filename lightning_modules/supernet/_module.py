@@ -37,6 +37,9 @@ class SupernetModule(pl.LightningModule):
     all of the state, and a training resumed from it, at the end of an epoch, goes on as if it had
     never stopped.
 
+    On several devices a trainer needs ``strategy="ddp_find_unused_parameters_true"``, as a step
+    does not use all choices.
+
     Args:
         supernet: The supernet.
         relaxation: How it is trained.
@@ -187,7 +190,9 @@ class SupernetModule(pl.LightningModule):
         return Step(n, min(1.0, n / self._total_steps), rate)
 
     def _log(self, name: str, loss: Tensor, n: int) -> None:
-        self.log(name, loss, on_step=False, on_epoch=True, batch_size=n, prog_bar=True)
+        self.log(
+            name, loss, on_step=False, on_epoch=True, batch_size=n, prog_bar=True, sync_dist=True
+        )
 
 
 def mean_entropy(probabilities: Mapping[str, Tensor]) -> Tensor:
