@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from datetime import datetime
 from datetime import timedelta
-import json
 from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial
@@ -18,8 +17,7 @@ from optuna_nas.search_space import Architecture
 from optuna_nas.search_space import SearchSpace
 from optuna_nas.tracking._connection import Connection
 from optuna_nas.tracking._connection import OwnProblem
-from optuna_nas.tracking._drawing import draw_architecture
-from optuna_nas.tracking._drawing import to_png
+from optuna_nas.tracking._files import architecture_files
 from optuna_nas.tracking._records import flag
 from optuna_nas.tracking._records import INTERRUPTED
 from optuna_nas.tracking._records import millis
@@ -226,13 +224,7 @@ class TrialRuns:
             self._log_architecture(run_id, architecture)
 
     def _log_architecture(self, run_id: str, architecture: Architecture) -> None:
-        text = json.dumps(json.loads(architecture.to_json()), indent=2)
-        files = {"architecture.json": text.encode()}
-        with OwnProblem(self._report, anything=True):
-            if self._space is not None:
-                graph = self._space.to_graph(architecture)
-                title = self._space.to_string(architecture)
-                files["architecture.png"] = to_png(draw_architecture(graph, title=title))
+        files = architecture_files(architecture, self._space, self._report)
         self._connection.log_files(run_id, files)
 
 

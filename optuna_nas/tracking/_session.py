@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 
 from optuna_nas.objective import ARCHITECTURE
 from optuna_nas.search_space import Architecture
+from optuna_nas.supernet import Prior
 from optuna_nas.tracking._connection import alone
 from optuna_nas.tracking._connection import connect
 from optuna_nas.tracking._connection import OwnProblem
@@ -38,7 +39,10 @@ from optuna_nas.tracking._records import params_of
 from optuna_nas.tracking._records import Point
 from optuna_nas.tracking._records import RUN_ID
 from optuna_nas.tracking._records import safe_key
+from optuna_nas.tracking._runs import PARENT
 from optuna_nas.tracking._runs import TrialRuns
+from optuna_nas.tracking._supernet import Stage
+from optuna_nas.tracking._supernet import StageRun
 from optuna_nas.tracking._table import summary
 from optuna_nas.tracking._table import trials_table
 
@@ -54,6 +58,7 @@ class StudySession:
         study: The study.
         settings: What the user told the tracker.
         live: See :class:`TrialRuns`.
+        stage: The supernet stage before the trials; the caller keeps it, too.
         report: Told of problems that do not come from the connection.
     """
 
@@ -63,6 +68,7 @@ class StudySession:
         settings: Settings,
         *,
         live: dict[int, set[tuple[str, int]]],
+        stage: Stage,
         report: Callable[[Exception], None],
     ) -> None:
         self._study = study
@@ -77,6 +83,8 @@ class StudySession:
         self._parent_id = ensure_parent(self._connection, study, settings)
         self._front = Front(study.directions)
         self._live = live
+        self._stage = stage
+        self._stage_run: StageRun | None = None
         self._report = report
         self._runs = TrialRuns(
             self._connection,
@@ -153,6 +161,24 @@ class StudySession:
             tags[ARCHITECTURE] = str(trial.user_attrs[ARCHITECTURE])
         fill_final(self._connection, run_id, points=points, tags=tags, path=path)
 
+    def log_stage(self) -> None:
+        """Make the run of the supernet stage and log its epochs."""
+        self._supernet().log_epochs()
+
+    def log_supernet(self, prior: Prior, architecture: Architecture, path: Path | None) -> None:
+        """Log what the stage leaves; the heat map also on the run of the study."""
+        heat_map = self._supernet().finish(prior, architecture, path)
+        if heat_map:
+            files = {f"supernet_{name}": content for name, content in heat_map.items()}
+            self._connection.log_files(self._parent_id, files)
+
+    def _supernet(self) -> StageRun:
+        if self._stage_run is None:
+            self._stage_run = StageRun(
+                self._connection, self._stage, {PARENT: self._parent_id}, report=self._report
+            )
+        return self._stage_run
+
     def interrupt(self, since: datetime) -> None:
         """End the runs of the trials that an interruption broke off.
 
@@ -170,6 +196,8 @@ class StudySession:
     def _kill_live(self) -> None:
         for number in list(self._live):
             self._runs.kill(number)
+        if self._stage.running:
+            self._supernet().kill()
 
     def close(self) -> None:
         """Bring everything up to date, draw the figures and end the parent run."""

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from datetime import datetime
-import functools
 import importlib
-import logging
 from pathlib import Path
-import threading
-import time
 from typing import Any
-from typing import Concatenate
-from typing import ParamSpec
 from typing import TYPE_CHECKING
-import warnings
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial
@@ -24,48 +16,18 @@ from optuna.trial import Trial
 
 from optuna_nas.search_space import Architecture
 from optuna_nas.search_space import SearchSpace
-from optuna_nas.tracking._connection import without_password
+from optuna_nas.supernet import Prior
+from optuna_nas.tracking._guard import Guarded
+from optuna_nas.tracking._guard import guarded
 from optuna_nas.tracking._parent import Settings
+from optuna_nas.tracking._supernet import Stage
 
 
 if TYPE_CHECKING:
     from optuna_nas.tracking._session import StudySession
 
 
-_logger = logging.getLogger(__name__)
-_ALWAYS = (
-    "close",
-    "interrupt",
-    "log_final",
-)  # The last chance: not skipped while the tracker rests.
-_P = ParamSpec("_P")
-_REST = 10  # After a failed call no other is made for this many times as long as it took,
-_LONGEST_REST = 300  # but at most for these seconds.
-
-
-def _guarded(
-    method: Callable[Concatenate[MLflowTracker, _P], None],
-) -> Callable[Concatenate[MLflowTracker, _P], None]:
-    """Make a failure a warning, and a store that does not answer cost a tenth of the time."""
-
-    @functools.wraps(method)
-    def call(self: MLflowTracker, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
-        with self._lock:
-            started = time.monotonic()
-            if started < self._resting_until and method.__name__ not in _ALWAYS:
-                return
-            try:
-                method(self, *args, **kwargs)
-            except Exception as error:
-                now = time.monotonic()
-                self._resting_until = now + min(_REST * (now - started), _LONGEST_REST)
-                self._sessions.clear()  # The next one starts with what was missed.
-                self._warn(error)
-
-    return call
-
-
-class MLflowTracker:
+class MLflowTracker(Guarded):
     """Follows a study in MLflow: one parent run for the study, one child run for each trial.
 
     It is an Optuna callback for any objective, and an observer of
@@ -131,13 +93,15 @@ class MLflowTracker:
         self._set_up()
 
     def _set_up(self) -> None:
+        super().__init__(self._settings.tracking_uri)
         self._since = datetime.now()
-        self._lock = threading.RLock()
         self._sessions: dict[str, StudySession] = {}
         self._studies: dict[str, Study] = {}
         self._live: dict[str, dict[int, set[tuple[str, int]]]] = {}
-        self._resting_until = 0.0
-        self._warned = False
+        self._stages: dict[str, Stage] = {}
+
+    def _disconnect(self) -> None:
+        self._sessions.clear()
 
     def __getstate__(self) -> Settings:
         return self._settings
@@ -146,7 +110,7 @@ class MLflowTracker:
         self._settings = settings
         self._set_up()
 
-    @_guarded
+    @guarded
     def start(self, study: Study) -> None:
         """Make or find the study's run and log what happened while nobody tracked.
 
@@ -154,22 +118,22 @@ class MLflowTracker:
         """
         self._session(study)
 
-    @_guarded
+    @guarded
     def __call__(self, study: Study, trial: FrozenTrial) -> None:
         """Log a finished trial; the callback of ``study.optimize``."""
         self._session(study).finish_trial(trial)
 
-    @_guarded
+    @guarded
     def on_trial_start(self, trial: Trial, architecture: Architecture) -> None:
         """Make the run of a trial that starts; see :class:`optuna_nas.objective.TrialObserver`."""
         self._session(trial.study).start_trial(trial, architecture)
 
-    @_guarded
+    @guarded
     def on_epoch_end(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
         """Log the metrics of an epoch, counted from 0."""
         self._session(trial.study).log_epoch(trial.number, epoch, metrics)
 
-    @_guarded
+    @guarded
     def log_final(
         self, study: Study, number: int, metrics: Mapping[str, float], path: Path | None = None
     ) -> None:
@@ -188,9 +152,55 @@ class MLflowTracker:
         """
         self._session(study).log_final(number, metrics, path)
 
-    @_guarded
+    def start_supernet(self, study: Study, params: Mapping[str, Any] | None = None) -> None:
+        """Make the run ``supernet`` of a supernet stage before the trials, or find it again.
+
+        It is not needed: the first epoch does the same. What is missing of a stage that was
+        broken off is logged when it goes on; a stage that was logged to the end stays as it is.
+
+        Args:
+            study: The study.
+            params: Settings of the stage; parameters of its run.
+        """
+        stage = self._stage(study)
+        stage.params, stage.running = dict(params or {}), True
+        self._log_stage(study)
+
+    def on_supernet_epoch(self, study: Study, epoch: int, values: Mapping[str, float]) -> None:
+        """Log the values of an epoch of the supernet stage, counted from 0.
+
+        With :func:`functools.partial` it is the ``report`` of a stage:
+        ``SupernetStage(..., report=partial(tracker.on_supernet_epoch, study))``.
+        """
+        stage = self._stage(study)
+        stage.epochs[epoch], stage.running = dict(values), True
+        self._log_stage(study)
+
+    @guarded
+    def _log_stage(self, study: Study) -> None:
+        self._session(study).log_stage()
+
+    @guarded
+    def log_supernet(
+        self, study: Study, prior: Prior, architecture: Architecture, path: Path | None = None
+    ) -> None:
+        """Log what the supernet stage leaves, and end its run.
+
+        The run ``supernet`` gets ``prior.json``, the heat map of the probabilities ``prior.png``,
+        which the study's run has as ``supernet_prior.png``, and the architecture as JSON and as a
+        drawing. The same prior and architecture again change nothing.
+
+        Args:
+            study: The study.
+            prior: Probabilities of the choices.
+            architecture: The architecture that was found.
+            path: The file of the supernet, to be copied with its digest.
+        """
+        self._session(study).log_supernet(prior, architecture, path)
+
+    @guarded
     def interrupt(self, study: Study | None = None) -> None:
-        """Mark the runs of the trials that an interruption broke off as KILLED.
+        """Mark the runs of trials and supernet that an interruption broke off as KILLED.
 
         Args:
             study: The study; by default all that the tracker has followed.
@@ -198,7 +208,7 @@ class MLflowTracker:
         for followed in self._followed(study):
             self._session(followed).interrupt(self._since)
 
-    @_guarded
+    @guarded
     def close(self, study: Study | None = None) -> None:
         """Log what is missing, draw the figures and end the study's run.
 
@@ -231,20 +241,13 @@ class MLflowTracker:
         if name not in self._sessions:
             live = self._live.setdefault(name, {})
             self._sessions[name] = StudySession(
-                study, self._settings, live=live, report=self._warn
+                study,
+                self._settings,
+                live=live,
+                stage=self._stage(study),
+                report=self._warn,
             )
         return self._sessions[name]
 
-    def _warn(self, error: Exception) -> None:
-        cause = " ".join(str(error).split())[:400]
-        message = without_password(
-            f"Tracking in MLflow at {self._settings.tracking_uri} failed; the search goes on, and "
-            f"what is missing is logged when MLflow answers. {type(error).__name__}: {cause}"
-        )
-        _logger.debug(message, exc_info=error)
-        if not self._warned:
-            self._warned = True
-            try:
-                warnings.warn(message, RuntimeWarning, stacklevel=3)
-            except RuntimeWarning:  # Even where warnings are errors, no trial fails.
-                _logger.warning(message)
+    def _stage(self, study: Study) -> Stage:
+        return self._stages.setdefault(study.study_name, Stage())
