@@ -8,6 +8,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from lightning_modules import Latency
+from lightning_modules import LatencyTable
 from lightning_modules._training import make_trainer
 from lightning_modules.datamodules import DigitsDataModule
 from lightning_modules.supernet import build_supernet
@@ -74,6 +76,31 @@ def test_every_relaxation_makes_steps(name: str) -> None:
             if len(logits) > 1:
                 assert logits.grad is not None, gate
                 assert logits.grad.abs().max() > 0, gate
+
+
+@pytest.mark.parametrize("name", ["gdas", "fbnet"])
+def test_a_latency_pushes_towards_cheaper_choices(name: str) -> None:
+    sizes = {"input_shape": (1, 8, 8), "num_classes": 3}
+    supernet = build_supernet(DECISIVE, **sizes, affine=False)
+    table = LatencyTable("mobile", DECISIVE.distributions, sizes, {})
+    for _, operation in table.operations:  # As if blocks took 1 ms, and all else no time.
+        table.record(operation, Latency(1.0 if "mbconv" in operation else 0.0, 0.0))
+    relaxation = RELAXATIONS[name](supernet, costs=(table.expected_ms,))
+    optimizer = torch.optim.Adam(relaxation.parameters(), lr=0.3)
+    batch = Batch(torch.randn(6, 1, 8, 8), torch.randint(3, (6,)))
+    for number in range(30):
+        optimizer.zero_grad()
+        relaxation.architecture_step(
+            supernet, batch, batch, Step(number, number / 30, 0.1), Tensor.backward
+        )
+        optimizer.step()
+    assert one_block(relaxation.probabilities()) > 0.8
+
+
+def one_block(probabilities: dict[str, Tensor]) -> float:
+    """Return the probability of a stage of one block, the cheapest."""
+    depth, skip = probabilities["stage_1_depth"], probabilities["stage_1_block_2_type"]
+    return float((depth[0] + depth[1] * skip[1]).detach())
 
 
 def test_partial_channels_are_refused() -> None:
