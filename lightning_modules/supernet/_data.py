@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import copy
 from typing import Any
 
@@ -9,7 +10,10 @@ import numpy as np
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import CombinedLoader
 import torch
+from torch.utils.data import BatchSampler
 from torch.utils.data import DataLoader
+from torch.utils.data import RandomSampler
+from torch.utils.data import SequentialSampler
 from torch.utils.data import Subset
 
 from lightning_modules.datamodules._loader import EpochSampler
@@ -23,8 +27,12 @@ class SupernetDataModule(pl.LightningDataModule):
     loader, in a new random order each epoch that depends on the seed and the epoch alone. An epoch
     ends with the shorter part. The validation split stays what it is.
 
+    The wrapped data module is a shallow copy of the one that is given, which stays as it is. Its
+    hooks see one batch at a time.
+
     Args:
-        datamodule: Its training loader has a data set with a length.
+        datamodule: Its training loader is a :class:`~torch.utils.data.DataLoader` of a data set
+            with a length, in order or shuffled.
         architecture_fraction: The part of the training split for architecture steps, in [0, 1);
             the published half by default.
         seed: Seed of the split and of the order, at least 0.
@@ -66,12 +74,15 @@ class SupernetDataModule(pl.LightningDataModule):
         """Return the combined loader of both parts.
 
         Raises:
-            ValueError: If a part would be smaller than one batch.
+            ValueError: If the training loader is of another kind, or a part would be smaller than
+                one batch.
         """
         whole = self.datamodule.train_dataloader()
+        _check_loader(whole)
         generator = getattr(self.datamodule, "_augmentation_generator", None)
         if generator is not None and self._augmentation is not None:
             generator.set_state(self._augmentation)
+            self._augmentation = None
         n = len(whole.dataset)
         order = np.random.default_rng((self.seed, 0x5711)).permutation(n)
         n_architecture = round(n * self.architecture_fraction)
@@ -85,7 +96,8 @@ class SupernetDataModule(pl.LightningDataModule):
         return CombinedLoader(loaders, "min_size")
 
     def _loader(self, whole: DataLoader[Any], indices: list[int], number: int) -> DataLoader[Any]:
-        batch_size = whole.batch_size or 1
+        batch_size = whole.batch_size
+        assert batch_size is not None
         if len(indices) < batch_size:
             raise ValueError(
                 f"Expected argument `datamodule` to have at least {batch_size} training images, "
@@ -100,6 +112,11 @@ class SupernetDataModule(pl.LightningDataModule):
             collate_fn=whole.collate_fn,
             num_workers=whole.num_workers,
             pin_memory=whole.pin_memory,
+            timeout=whole.timeout,
+            worker_init_fn=whole.worker_init_fn,
+            multiprocessing_context=whole.multiprocessing_context,
+            prefetch_factor=whole.prefetch_factor,
+            persistent_workers=whole.persistent_workers,
             generator=torch.Generator(),
         )
 
@@ -107,15 +124,65 @@ class SupernetDataModule(pl.LightningDataModule):
         """Return the wrapped data module's."""
         return self.datamodule.val_dataloader()
 
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Do as the wrapped data module, with each part."""
+        return _each(
+            lambda own: self.datamodule.on_before_batch_transfer(own, dataloader_idx), batch
+        )
+
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """Do as the wrapped data module, with each part."""
+        return _each(
+            lambda own: self.datamodule.transfer_batch_to_device(own, device, dataloader_idx),
+            batch,
+        )
+
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Augment as the wrapped data module does."""
-        return self.datamodule.on_after_batch_transfer(batch, dataloader_idx)
+        """Augment each part as the wrapped data module does."""
+        return _each(
+            lambda own: self.datamodule.on_after_batch_transfer(own, dataloader_idx), batch
+        )
+
+    def teardown(self, stage: str) -> None:
+        """Tear the wrapped data module down."""
+        self.datamodule.teardown(stage)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of the augmentation, so that a resumed training continues it."""
+        """Return the wrapped state and that of the augmentation, to go on with."""
         generator = getattr(self.datamodule, "_augmentation_generator", None)
-        return {} if generator is None else {"augmentation": generator.get_state()}
+        return {
+            "datamodule": self.datamodule.state_dict(),
+            "augmentation": None if generator is None else generator.get_state(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned."""
-        self._augmentation = state_dict.get("augmentation")
+        self.datamodule.load_state_dict(state_dict["datamodule"])
+        self._augmentation = state_dict["augmentation"]
+
+
+def _each(function: Callable[[Any], Any], batch: Any) -> Any:
+    """Apply a hook to the parts of a training batch, or to another batch as a whole."""
+    if isinstance(batch, dict) and "weights" in batch:
+        return {name: function(own) for name, own in batch.items()}
+    return function(batch)
+
+
+def _check_loader(loader: Any) -> None:
+    """Raise a ValueError if a loader cannot be split in two without changing what it is."""
+    if not isinstance(loader, DataLoader):
+        came = f"a {type(loader).__name__}"
+    elif not hasattr(loader.dataset, "__len__"):
+        came = "one of a data set without length"
+    elif loader.batch_size is None or type(loader.batch_sampler) is not BatchSampler:
+        came = "one with batches of its own"
+    elif type(loader.sampler) not in (RandomSampler, SequentialSampler, EpochSampler):
+        came = f"one with a {type(loader.sampler).__name__}"
+    else:
+        return
+    raise ValueError(
+        "Expected argument `datamodule` to have one training DataLoader of a data set with a "
+        f"length, in order or shuffled, but got {came}."
+    )
