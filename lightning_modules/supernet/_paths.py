@@ -30,8 +30,12 @@ class PathScores:
         self.space = space
         self._path = path
         self._scores: dict[Architecture, dict[str, float]] = {}
+        self._separator = ""
         if path is not None and path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
+            text = path.read_text(encoding="utf-8")
+            if text and not text.endswith("\n"):  # So that what follows has a line of its own.
+                self._separator = "\n"
+            for line in text.splitlines():
                 try:
                     entry = json.loads(line)
                 except json.JSONDecodeError:  # The last line of a killed process.
@@ -95,4 +99,5 @@ class PathScores:
         if self._path is not None:
             entry = {"architecture": self.space.to_string(architecture), **scores}
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
+                file.write(self._separator + json.dumps(entry) + "\n")
+            self._separator = ""

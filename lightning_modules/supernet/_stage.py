@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Mapping
 import copy
 from dataclasses import dataclass
 import json
-import math
+import os
 from pathlib import Path
 from typing import Any
 
+from optuna.distributions import distribution_to_json
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ModelCheckpoint
+import torch
 
 from lightning_modules import _training
 from lightning_modules.supernet._build import build_supernet
@@ -23,6 +23,8 @@ from lightning_modules.supernet._file import save_supernet
 from lightning_modules.supernet._guards import CollapseGuard
 from lightning_modules.supernet._module import SupernetModule
 from lightning_modules.supernet._paths import PathScores
+from lightning_modules.supernet._stage_follower import EpochReport
+from lightning_modules.supernet._stage_follower import StageFollower
 from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.supernet.relaxations import Relaxation
 from lightning_modules.supernet.relaxations import RELAXATIONS
@@ -41,9 +43,6 @@ PRIOR_FILE = "prior.json"
 _RESUME = "last.ckpt"
 _SETTINGS = "settings.json"
 _SCORES = "paths.jsonl"
-
-EpochReport = Callable[[int, Mapping[str, float]], None]
-"""Called with an epoch, counted from 0, and the values measured in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,13 +152,18 @@ class SupernetStage:
             RuntimeError: If the training diverged.
         """
         with _training.evaluation(self._device):
-            folder = self._open_folder()
             self.datamodule.prepare_data()
             self.datamodule.setup("fit")
+            folder = self._open_folder()
             module = _training.RANDOM_STATE.seeded(self._make_module, self.seed, self._device)
+            data = SupernetDataModule(
+                self.datamodule,
+                architecture_fraction=0.5 if module.relaxation.learns else 0.0,
+                seed=self.seed,
+            )
             with _training.quiet():
-                self._fit(module, folder)
-            return self._result(module, folder)
+                self._fit(module, data, folder)
+            return self._result(module, data, folder)
 
     def _make_module(self) -> SupernetModule:
         input_shape, num_classes = _training.data_description(self.datamodule)
@@ -175,29 +179,20 @@ class SupernetStage:
             supernet, relaxation, **{**kind.module_arguments, **(self.training or {})}
         )
 
-    def _fit(self, module: SupernetModule, folder: Path | None) -> None:
-        data = SupernetDataModule(
-            self.datamodule,
-            architecture_fraction=0.5 if module.relaxation.learns else 0.0,
-            seed=self.seed,
-        )
-        callbacks: list[pl.Callback] = [_Follower(self.report), CollapseGuard()]
-        if folder is not None:
-            callbacks.append(
-                ModelCheckpoint(folder, filename="last", enable_version_counter=False)
-            )
+    def _fit(self, module: SupernetModule, data: SupernetDataModule, folder: Path | None) -> None:
+        resume = None if folder is None else folder / _RESUME
         trainer = _training.make_trainer(
             max_epochs=self.epochs,
             accelerator=self.accelerator,
             devices=self.devices,
-            strategy=self.strategy,
+            strategy=self._strategy(),
             precision=self.precision,
             logger=self.logger,
-            callbacks=callbacks,
-            enable_checkpointing=folder is not None,
+            callbacks=[CollapseGuard(), StageFollower(self.report, resume)],
+            enable_checkpointing=True,
             enable_progress_bar=self.progress,
+            log_every_n_steps=1,  # There is nothing to log in a step, nor to warn about.
         )
-        resume = folder / _RESUME if folder is not None else None
         _training.run_trainer(
             trainer.fit,
             module,
@@ -206,14 +201,35 @@ class SupernetStage:
             weights_only=False,  # Our own file, with the states of callbacks.
         )
 
-    def _result(self, module: SupernetModule, folder: Path | None) -> SupernetResult:
+    def _strategy(self) -> Any:
+        """Return the strategy, that of several devices told that a step leaves choices out."""
+        if self.strategy not in ("auto", "ddp", "ddp_spawn"):
+            return self.strategy
+        if self.strategy != "auto":
+            return f"{self.strategy}_find_unused_parameters_true"
+        if isinstance(self.devices, list):
+            n_devices = len(self.devices)
+        elif self.devices in ("auto", -1, "-1"):
+            n_devices = 1 if self._device.type == "cpu" else torch.accelerator.device_count()
+        else:
+            n_devices = 1 if self.devices in (1, "1") else 2
+        return "auto" if n_devices == 1 else "ddp_find_unused_parameters_true"
+
+    def _result(
+        self, module: SupernetModule, data: SupernetDataModule, folder: Path | None
+    ) -> SupernetResult:
         supernet = module.supernet.to(self._device)
         scores = None
         if module.relaxation.learns:
             probabilities = module.relaxation.probabilities()
             architecture, prior = supernet.derive(probabilities), supernet.prior(probabilities)
         else:
-            evaluator = SupernetEvaluator.from_data(supernet, copy.copy(self.datamodule))
+            # Seeded, as a loader may draw its order from the global generator.
+            evaluator = _training.RANDOM_STATE.seeded(
+                lambda: SupernetEvaluator.from_data(supernet, copy.copy(data.datamodule)),
+                self.seed,
+                self._device,
+            )
             scores = PathScores(self.space, None if folder is None else folder / _SCORES)
             scores.fill(evaluator, self.n_paths, seed=self.seed, progress=self.progress)
             prior = scores.prior()
@@ -232,15 +248,8 @@ class SupernetStage:
             return None
         folder = Path(self.folder)
         folder.mkdir(parents=True, exist_ok=True)
-        settings = {
-            "space": self.space.name,
-            "relaxation": self.relaxation,
-            "epochs": self.epochs,
-            "network": dict(self.network or {}),
-            "training": dict(self.training or {}),
-            "seed": self.seed,
-        }
-        file = folder / _SETTINGS
+        text = json.dumps(self._settings(), default=lambda value: type(value).__name__)
+        settings, file = json.loads(text), folder / _SETTINGS
         if file.is_file():
             found = json.loads(file.read_text(encoding="utf-8"))
             wrong = [key for key, value in settings.items() if found.get(key) != value]
@@ -251,24 +260,25 @@ class SupernetStage:
                     f"{found.get(key)!r} but got {settings[key]!r}; give another folder."
                 )
         else:
-            file.write_text(json.dumps(settings) + "\n", encoding="utf-8")
+            temporary = file.with_name(f".{_SETTINGS}.{os.getpid()}.tmp")
+            temporary.write_text(text + "\n", encoding="utf-8")
+            temporary.replace(file)
         return folder
 
-
-class _Follower(pl.Callback):
-    """Hands each epoch's values on, and ends a training whose loss is not finite."""
-
-    def __init__(self, report: EpochReport | None) -> None:
-        self._report = report
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check and report."""
-        values = _training.scalar_metrics(trainer)
-        loss = values.get("supernet_loss", 0.0)
-        if not math.isfinite(loss):
-            raise RuntimeError(
-                f"The supernet's training diverged: the loss of epoch {trainer.current_epoch} is "
-                f"{loss}; a smaller learning rate may help."
-            )
-        if self._report is not None:
-            self._report(trainer.current_epoch, values)
+    def _settings(self) -> dict[str, Any]:
+        """Return what a stage is to be continued with."""
+        return {
+            "space": self.space.name,
+            "relaxation": self.relaxation,
+            "relaxation_arguments": dict(self.relaxation_arguments or {}),
+            "epochs": self.epochs,
+            "network": dict(self.network or {}),
+            "training": dict(self.training or {}),
+            "seed": self.seed,
+            "datamodule": type(self.datamodule).__name__,
+            "batch_size": getattr(self.datamodule, "batch_size", None),
+            **{
+                f"distribution of {name}": json.loads(distribution_to_json(distribution))
+                for name, distribution in self.space.distributions.items()
+            },
+        }
