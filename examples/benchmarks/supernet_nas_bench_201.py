@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+from functools import cache
 import json
 from pathlib import Path
 import tempfile
@@ -54,7 +55,7 @@ from optuna_nas.supernet import warm_start
 
 
 QUICK = {
-    "relaxations": ["gdas", "fairnas"],
+    "relaxations": ["fairnas"],
     "seeds": [0],
     "epochs": 1,
     "channels": 4,
@@ -128,7 +129,7 @@ def correlations(
     cells = [SPACE.sample(rng) for _ in range(n_cells)]
     evaluate = SupernetEvaluator.from_data(result.supernet, data)
     scores = [evaluate(cell).metrics for cell in cells]
-    table = NASBench201("cifar10")
+    table = table_of("cifar10")
     truth = table.mean_accuracies()[[table.index(cell) for cell in cells]]
     return {
         name: sign * float(spearmanr([score[name] for score in scores], truth).statistic)
@@ -152,9 +153,15 @@ def measure_all(args: Namespace, console: Console, folder: Path) -> dict[str, An
     return {f"{name}-{seed}": results[f"{name}-{seed}"] for seed, name in jobs}
 
 
+@cache
+def table_of(dataset: str) -> NASBench201:
+    """Return the table of a data set."""
+    return NASBench201(dataset)
+
+
 def percentile(cell: Architecture, dataset: str) -> float:
     """Return the part of the table's cells, in percent, that is better than a cell."""
-    table = NASBench201(dataset)
+    table = table_of(dataset)
     accuracies = table.mean_accuracies()
     return float(100 * np.mean(accuracies > accuracies[table.index(cell)]))
 

@@ -13,13 +13,14 @@ from lightning_modules.supernet.relaxations._base import Step
 from optuna_nas import Architecture
 from optuna_nas.search_space import Choice
 from optuna_nas.search_space import SearchSpace
+from optuna_nas.supernet import Prior
 
 
 class SinglePath(PathRelaxation):
-    """One path a step, drawn uniformly from the space (Guo et al., ECCV 2020, section 3.2).
+    """One path a step, each decision drawn uniformly (Guo et al., ECCV 2020, section 3.2).
 
-    It is uniform over the architectures, so that in a space of variable depth deep ones, of which
-    there are more, are drawn more often.
+    Uniform over the decisions and not over the architectures, of which most are deep in a space of
+    variable depth.
     """
 
     name = "spos"
@@ -27,7 +28,7 @@ class SinglePath(PathRelaxation):
 
     def architectures(self, supernet: Supernet, step: Step) -> list[Architecture]:
         """Return one architecture."""
-        return [supernet.space.sample(self.rng(step, 0))]
+        return [Prior(supernet.space, {}).sample(self.rng(step, 0))]
 
 
 class FairPaths(PathRelaxation):
