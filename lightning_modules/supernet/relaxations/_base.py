@@ -239,7 +239,7 @@ def hard_gates(soft: Mapping[str, Tensor]) -> dict[str, Gate]:
     gates: dict[str, Gate] = {}
     for (name, values), i in zip(soft.items(), indices, strict=True):
         chosen = values[i : i + 1]
-        gates[name] = Gate((i,), 1.0 + chosen - chosen.detach())
+        gates[name] = Gate((i,), 1.0 + (chosen - chosen.detach()))  # So grouped, 1 exactly.
     return gates
 
 

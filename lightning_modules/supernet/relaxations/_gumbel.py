@@ -49,7 +49,7 @@ class Gdas(LogitRelaxation):
         seed: int = 0,
     ) -> None:
         super().__init__(supernet, costs=costs, seed=seed)
-        if min(temperatures) <= 0:
+        if not all(temperature > 0 for temperature in temperatures):
             raise ValueError(
                 f"Expected argument `temperatures` to be above 0 but got {temperatures}."
             )
@@ -102,7 +102,7 @@ class FBNet(LogitRelaxation):
         seed: int = 0,
     ) -> None:
         super().__init__(supernet, costs=costs, seed=seed)
-        if min(temperatures) <= 0:
+        if not all(temperature > 0 for temperature in temperatures):
             raise ValueError(
                 f"Expected argument `temperatures` to be above 0 but got {temperatures}."
             )
