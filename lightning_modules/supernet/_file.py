@@ -62,10 +62,10 @@ def load_supernet(path: str | Path, space: SearchSpace) -> Supernet:
     """
     path = Path(path)
     content = _read(path)
-    if content["space"] != space.name:
+    if content.get("space") != space.name:
         raise CheckpointError(
             f"Expected {path} to be a supernet of search space `{space.name}` but got one of "
-            f"`{content['space']}`."
+            f"`{content.get('space')}`."
         )
     try:
         supernet = build_supernet(space, **content["arguments"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -88,11 +89,14 @@ class PathScores:
     def prior(self) -> Prior:
         """Return the prior of the main effects on the rank of the validation loss.
 
+        A path whose loss is no number is as bad as the worst.
+
         Raises:
             ValueError: If fewer than 2 paths have been scored.
         """
-        losses = [-scores["val_loss"] for scores in self._scores.values()]
-        return prior_from_scores(self.space, self.architectures, losses)
+        losses = [scores["val_loss"] for scores in self._scores.values()]
+        worths = [-math.inf if math.isnan(loss) else -loss for loss in losses]
+        return prior_from_scores(self.space, self.architectures, worths)
 
     def _record(self, architecture: Architecture, scores: dict[str, float]) -> None:
         self._scores[architecture] = scores
