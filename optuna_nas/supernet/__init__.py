@@ -9,13 +9,17 @@ from optuna_nas.supernet._prior import Prior
 
 if TYPE_CHECKING:
     from optuna_nas.supernet._main_effects import prior_from_scores
+    from optuna_nas.supernet._record import store_prior
+    from optuna_nas.supernet._record import stored_prior
     from optuna_nas.supernet._warm_start import warm_start
 
 
-__all__ = ["Prior", "prior_from_scores", "warm_start"]
+__all__ = ["Prior", "prior_from_scores", "store_prior", "stored_prior", "warm_start"]
 
 _LATER = {
     "prior_from_scores": "optuna_nas.supernet._main_effects",  # Needs scipy.
+    "store_prior": "optuna_nas.supernet._record",
+    "stored_prior": "optuna_nas.supernet._record",
     "warm_start": "optuna_nas.supernet._warm_start",  # Needs the samplers, which need this.
 }
 
