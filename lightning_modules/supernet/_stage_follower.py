@@ -46,6 +46,6 @@ class StageFollower(Checkpoint):
             self._report(trainer.current_epoch, values)
         if self._path is not None:
             temporary = self._path.with_name(f".{self._path.name}.tmp")
-            trainer.save_checkpoint(temporary)
+            trainer.save_checkpoint(temporary, weights_only=False)
             if trainer.is_global_zero:
                 temporary.replace(self._path)

@@ -66,12 +66,24 @@ class SupernetTracker(Guarded):
                 f"Expected argument `tracking_uri` to be a URI but got {tracking_uri!r}."
             )
         importlib.import_module("mlflow")
-        super().__init__(tracking_uri)
         self._experiment = experiment
         self._name = name
         self._folder = Path(folder).resolve()
-        self._stage = Stage(dict(params or {}))
+        self._set_up(tracking_uri, dict(params or {}))
+
+    def _set_up(self, tracking_uri: str, params: Mapping[str, Any]) -> None:
+        super().__init__(tracking_uri)
+        self._stage = Stage(params)
         self._run: StageRun | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = ("_experiment", "_name", "_folder", "_uri")
+        return {name: getattr(self, name) for name in names} | {"params": self._stage.params}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        params = state.pop("params")
+        self.__dict__.update(state)
+        self._set_up(self._uri, params)
 
     def _disconnect(self) -> None:
         self._run = None

@@ -181,6 +181,7 @@ def test_stage_alone(uri: str, tmp_path: Path) -> None:  # noqa: F811
     other = SupernetTracker("stages", tracking_uri=uri, folder=tmp_path, params=params)
     other.start()
     tracker = SupernetTracker("stages", tracking_uri=uri, folder=folder, params=params)
+    tracker = pickle.loads(pickle.dumps(tracker))
     for epoch in range(3):
         tracker.on_epoch(epoch, EPOCHS[epoch])
     tracker.log_supernet(PRIOR, BEST, folder / "supernet.pt")
