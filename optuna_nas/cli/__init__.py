@@ -1,4 +1,4 @@
-"""The command line: ``optuna-nas search | train | show | profile | predict``."""
+"""The command line: ``optuna-nas search | supernet | train | show | profile | predict``."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ def search_benchmark(
     sampler: str,
     objectives: Sequence[str],
     constraint: Sequence[str],
+    supernet: str,
     latency_table: str | None,
     n_trials: int,
     timeout: float | None,
@@ -51,6 +52,10 @@ def search_benchmark(
         raise CommandError(
             f"Expected no option --latency-table for {data}, which has its own latencies, but got "
             f"{latency_table!r}."
+        )
+    if supernet != "none":
+        raise CommandError(
+            f"Expected no option --supernet for {data}, which has no images, but got {supernet!r}."
         )
     _runner.check_options(objectives, n_trials, 1, None, timeout, list(benchmark.metrics))
     bounds = parse_constraints(constraint, list(benchmark.metrics))

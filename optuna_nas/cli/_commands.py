@@ -44,6 +44,7 @@ def _run_with_torch(command: str, options: dict[str, Any], threads: int) -> int:
     from optuna_nas.cli._predict import predict
     from optuna_nas.cli._profile import profile
     from optuna_nas.cli._search import search
+    from optuna_nas.cli._supernet_command import supernet
     from optuna_nas.cli._train import train
 
     torch.set_num_threads(threads)
@@ -54,6 +55,7 @@ def _run_with_torch(command: str, options: dict[str, Any], threads: int) -> int:
     commands: dict[str, Callable[..., int]] = {
         "profile": profile,
         "search": search,
+        "supernet": supernet,
         "train": train,
         "predict": predict,
     }

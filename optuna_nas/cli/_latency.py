@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from typing import Protocol
 
 from lightning_modules import LatencyTable
-from lightning_modules import TrainingEvaluator
 from optuna_nas.cli._errors import as_command_error
 from optuna_nas.cli._errors import CommandError
 from optuna_nas.evaluation import Evaluation
@@ -19,6 +19,16 @@ LATENCY = "latency_ms"
 """The metric that a table predicts."""
 
 
+class CostEvaluator(Protocol):
+    """An evaluator that also returns cost metrics alone."""
+
+    def __call__(self, architecture: Architecture, *, report: Report | None = None) -> Evaluation:
+        """Measure ``architecture``; see :class:`~optuna_nas.Evaluator`."""
+
+    def cost(self, metric: str, architecture: Architecture) -> float:
+        """Return a cost metric; see :meth:`~lightning_modules.TrainingEvaluator.cost`."""
+
+
 class PredictedLatency:
     """An evaluator whose ``latency_ms`` comes from a table; all else comes from another.
 
@@ -27,7 +37,7 @@ class PredictedLatency:
         table: Predicts the latency.
     """
 
-    def __init__(self, evaluator: TrainingEvaluator, table: LatencyTable) -> None:
+    def __init__(self, evaluator: CostEvaluator, table: LatencyTable) -> None:
         self._evaluator = evaluator
         self._table = table
 

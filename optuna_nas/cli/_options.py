@@ -22,7 +22,7 @@ def training_options(
     threads: int = 1,
     seed: int = 0,
 ) -> None:
-    """Options of ``search`` and ``train``.
+    """Options of ``search``, ``supernet`` and ``train``.
 
     Args:
         batch_size: Images in a training batch.
@@ -59,6 +59,22 @@ def search_options(
     ] = "genetic",
     pruner: Literal["none", "median", "successive-halving", "hyperband"] = "none",
     pool: int = 16,
+    supernet: Literal[
+        "none",
+        "fairnas",
+        "gdas",
+        "darts",
+        "darts-second-order",
+        "fbnet",
+        "pcdarts",
+        "spos",
+        "enas",
+        "ofa",
+    ] = "none",
+    supernet_epochs: int | None = None,
+    supernet_paths: int = 250,
+    inherit_weights: bool = False,
+    evaluate: Literal["training", "supernet"] = "training",
     latency_table: str | None = None,
     n_trials: int = 20,
     timeout: float | None = None,
@@ -81,6 +97,14 @@ def search_options(
         pruner: Strategy that stops the training of poor trials after an epoch; needs a single
             objective that is trained.
         pool: Number of proposals of which --screen takes one.
+        supernet: Before the first trial, train a network that holds all candidates in this way;
+            what it learns makes the study start where it should.
+        supernet_epochs: Epochs of the supernet; by default those that suit the way.
+        supernet_paths: Architectures that are scored with the weights of the supernet, if the way
+            does not learn probabilities itself.
+        inherit_weights: Start the training of each trial from the weights of the supernet.
+        evaluate: How trials are measured: training, or only scored with the weights of the
+            supernet.
         latency_table: File of optuna-nas profile, from which latency_ms is predicted instead of
             measured.
         n_trials: Trials that the study has at the end, those of earlier runs included.
@@ -93,6 +117,40 @@ def search_options(
         study_name: Name of the study; an existing one is continued. By default a new one.
         tracking_uri: MLflow tracking URI.
         output: Folder for the finished network.
+    """
+
+
+def supernet_options(
+    *,
+    data: str = "digits",
+    space: str = "cell",
+    supernet: Literal[
+        "fairnas",
+        "gdas",
+        "darts",
+        "darts-second-order",
+        "fbnet",
+        "pcdarts",
+        "spos",
+        "enas",
+        "ofa",
+    ] = "fairnas",
+    supernet_epochs: int | None = None,
+    supernet_paths: int = 250,
+    tracking_uri: str = DEFAULT_TRACKING_URI,
+    output: str = "runs/supernet",
+) -> None:
+    """Train a supernet, the stage before a search, alone.
+
+    Args:
+        data: digits, fashion-mnist, an .npz file with X and y, or a folder of class folders.
+        space: cell, chain, darts, mobile, fbnet, mobilenet_v3 or efficientnet.
+        supernet: The way in which it is trained.
+        supernet_epochs: Epochs; by default those that suit the way.
+        supernet_paths: Architectures that are scored with its weights, if the way does not learn
+            probabilities itself.
+        tracking_uri: MLflow tracking URI.
+        output: Folder for the supernet and its prior; what is unfinished there is continued.
     """
 
 

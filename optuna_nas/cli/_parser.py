@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from inspect import signature
 import re
 import sys
@@ -34,20 +35,29 @@ OBJECTIVES = (
 
 
 class _Parser(ArgumentParser):
-    """A parser that says what is wrong in one line and exits with status 2."""
+    """A parser that says what is wrong in one line and exits with status 2.
+
+    Args:
+        options: The functions whose signatures make it.
+    """
+
+    def __init__(self, *options: Any, **arguments: Any) -> None:
+        self._options = options
+        super().__init__(**arguments)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        print(f"optuna-nas: error: {_sentence(str(message))}", file=sys.stderr)
+        sentence = _sentence(str(message), self._options)
+        print(f"optuna-nas: error: {sentence}", file=sys.stderr)
         sys.exit(2)
 
 
-def _sentence(message: str) -> str:
+def _sentence(message: str, options: Sequence[Any]) -> str:
     """Return a message of jsonargparse in one line and, if a type is wrong, in a user's words."""
     line = " ".join(message.split())
     wrong = _WRONG_TYPE.fullmatch(line)
     if wrong is None:
         return re.sub(r"\b(?:train|predict)\.(?=\w)", "", line)
-    name, value, kind = wrong["name"], wrong["value"], _kinds().get(wrong["name"], "valid")
+    name, value, kind = wrong["name"], wrong["value"], _kinds(options).get(wrong["name"], "valid")
     nested = _NESTED.fullmatch(value)
     if nested is not None:
         option = f"{flag_of(name)}.{nested['key']}"
@@ -55,15 +65,10 @@ def _sentence(message: str) -> str:
     return f"Expected option {flag_of(name)} to be {kind} but got {value!r}."
 
 
-def _kinds() -> dict[str, str]:
+def _kinds(options: Sequence[Any]) -> dict[str, str]:
     """Return the kind of value that each option takes, in words."""
     hints: dict[str, Any] = {}
-    for function in (
-        _options.training_options,
-        _options.search_options,
-        _options.train_options,
-        _options.profile_options,
-    ):
+    for function in options:
         hints |= get_type_hints(function)
     return {name: _kind(hint) for name, hint in hints.items()}
 
@@ -113,9 +118,13 @@ def make_parser() -> ArgumentParser:
     )
     commands.add_subcommand("search", search, help=_summary(_options.search_options))
 
-    train = _Parser(description=_summary(_options.train_options))
+    supernet = _command(_options.supernet_options, _options.training_options)
+    commands.add_subcommand("supernet", supernet, help=_summary(_options.supernet_options))
+
+    options = (_options.train_options, _options.training_options)
+    train = _Parser(*options, description=_summary(_options.train_options))
     train.add_argument("architecture", type=str, help="String encoding, e.g. C-C-S-O.")
-    _add(train, _options.train_options, _options.training_options)
+    _add(train, *options)
     commands.add_subcommand("train", train, help=_summary(_options.train_options))
 
     show = _command(_options.show_options)
@@ -124,7 +133,7 @@ def make_parser() -> ArgumentParser:
     profile = _command(_options.profile_options)
     commands.add_subcommand("profile", profile, help=_summary(_options.profile_options))
 
-    predict = _Parser(description=_summary(_options.predict_options))
+    predict = _Parser(_options.predict_options, description=_summary(_options.predict_options))
     predict.add_argument("checkpoint", type=str, help="File that search or train saved.")
     predict.add_argument("files", nargs="+", type=str, help="Images, or .npy and .npz arrays.")
     _add(predict, _options.predict_options)
@@ -133,7 +142,7 @@ def make_parser() -> ArgumentParser:
 
 
 def _command(*options: Any) -> _Parser:
-    parser = _Parser(description=_summary(options[0]))
+    parser = _Parser(*options, description=_summary(options[0]))
     _add(parser, *options)
     return parser
 

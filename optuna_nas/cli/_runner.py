@@ -130,12 +130,18 @@ class SearchRun:
             show_progress(),
         )
 
-    def run(self) -> None:
-        """Run trials until ``n_trials`` are finished, those of earlier runs included."""
+    def run(self, prepare: Callable[[SearchRun], None] | None = None) -> None:
+        """Run trials until ``n_trials`` are finished, those of earlier runs included.
+
+        Args:
+            prepare: Called before them, unless they are finished already.
+        """
         print(f"study: {self.study.study_name}{_where_to_look(self.tracking_uri)}", flush=True)
         abandoned = recovery.fail_abandoned_trials(self.study)
         self.tracker.start(self.study)
-        n_finished = len(self.study.get_trials(deepcopy=False, states=_FINISHED))
+        if prepare is not None and self._n_finished() < self.n_trials:
+            prepare(self)
+        n_finished = self._n_finished()
         room = self.n_trials - n_finished
         room -= len(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
         for trial in abandoned:  # Not more than will be run.
@@ -168,11 +174,23 @@ class SearchRun:
         self.tracker.interrupt(self.study)
         print(f"To go on: the same command with --study-name {self.study.study_name}")
 
-    def complete(self, finish: Callable[[SearchRun], int]) -> int:
-        """Run the trials and then ``finish``; return its exit status, or 130 if interrupted."""
+    def _n_finished(self) -> int:
+        return len(self.study.get_trials(deepcopy=False, states=_FINISHED))
+
+    def complete(
+        self,
+        finish: Callable[[SearchRun], int],
+        prepare: Callable[[SearchRun], None] | None = None,
+    ) -> int:
+        """Run the trials and then ``finish``; return its exit status, or 130 if interrupted.
+
+        Args:
+            finish: Called after the trials.
+            prepare: See :meth:`run`.
+        """
         with Interrupts():
             try:
-                self.run()
+                self.run(prepare)
                 return finish(self)
             except (KeyboardInterrupt, Exception) as error:
                 if not is_interrupt(error):

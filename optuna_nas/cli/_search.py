@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 from rich.console import Console
 from torch import nn
 
 from lightning_modules import COST_METRICS
 from lightning_modules import COUNTED_METRICS
+from lightning_modules import LatencyTable
 from lightning_modules import ProxyEvaluator
 from lightning_modules import TrainingEvaluator
 from lightning_modules.datamodules import InMemoryDataModule
@@ -34,10 +36,17 @@ from optuna_nas.cli._latency import read_table
 from optuna_nas.cli._parser import OBJECTIVES
 from optuna_nas.cli._pick import knee
 from optuna_nas.cli._runner import SearchRun
+from optuna_nas.cli._search_stage import ScoredBySupernet
+from optuna_nas.cli._search_stage import SearchStage
 from optuna_nas.cli._spaces import named_space
+from optuna_nas.cli._supernet import NONE
+from optuna_nas.cli._supernet import StageOptions
 from optuna_nas.cli._tables import front_of
 from optuna_nas.cli._tables import print_front
+from optuna_nas.constraints import Constraint
 from optuna_nas.search_space import Architecture
+from optuna_nas.search_space import SearchSpace
+from optuna_nas.supernet import Prior
 
 
 _N_REFERENCES = 64
@@ -54,6 +63,11 @@ def search(
     pruner: str,
     screen: Sequence[str],
     pool: int,
+    supernet: str,
+    supernet_epochs: int | None,
+    supernet_paths: int,
+    inherit_weights: bool,
+    evaluate: str,
     latency_table: str | None,
     n_trials: int,
     timeout: float | None,
@@ -76,34 +90,42 @@ def search(
             f"Expected option --latency-table only with {LATENCY} as an objective or in a "
             f"constraint but got {latency_table!r} for {' '.join(dict.fromkeys(wanted))}."
         )
+    choice = StageOptions(supernet, supernet_epochs, supernet_paths, inherit_weights, evaluate)
+    choice.check(pruner)
     check_output(Path(output, study_name or ""))
     named = named_space(space, network)
     options = Training(named=named, data=data, **training)
     module = open_data(data, **options.data_arguments)
     build = named.builder(module.input_shape, module.num_classes)
-    table, source = None, None
-    if latency_table is not None:
-        table = read_table(
-            latency_table,
-            named.space,
-            input_shape=module.input_shape,
-            num_classes=module.num_classes,
-            **named.network,
-        )
-        source = describe(latency_table, table)
+    table, source = _read_latencies(latency_table, options, module)
     metrics = [name for name in (*wanted, "params") if table is None or name != LATENCY]
-    evaluator = _evaluator(build, module, metrics, epochs, options)
-    evaluate = evaluator if table is None else PredictedLatency(evaluator, table)
-    constraints = checked_without_training(bounds, COST_METRICS, evaluate.cost)
+    trainer = _evaluator(build, module, metrics, epochs, options)
+    scorer = ScoredBySupernet(trainer) if evaluate == "supernet" else None
+    evaluator = scorer or trainer
+    measured = evaluator if table is None else PredictedLatency(evaluator, table)
+    constraints = checked_without_training(bounds, COST_METRICS, measured.cost)
     cheap = COUNTED_METRICS if table is None else (*COUNTED_METRICS, LATENCY)
-    counted = [bound for bound in constraints if bound.metric in cheap]
-    strategy = _studies.make_sampler(
-        sampler, seed=options.seed, space=named.space, constraints=counted
+    strategy = functools.partial(
+        _strategy,
+        sampler,
+        seed=options.seed,
+        space=named.space,
+        constraints=[bound for bound in constraints if bound.metric in cheap],
+        score=_proxy_score(screen, build, module, options) if screen else None,
+        pool=pool,
     )
-    if screen:
-        score = _proxy_score(screen, build, module, options)
-        strategy = _studies.make_screening(
-            strategy, score, pool=pool, seed=options.seed, space=named.space, constraints=counted
+    stage = None
+    if supernet != NONE:
+        stage = SearchStage(
+            choice,
+            options,
+            module,
+            table=table,
+            output=Path(output),
+            strategy=strategy,
+            knows_prior=_studies.knows_prior(sampler),
+            evaluator=trainer,
+            scorer=scorer,
         )
     settings = {
         "data": data,
@@ -112,19 +134,21 @@ def search(
         "epochs": epochs,
         "constraint": sorted(map(str, constraints)),
         "latency_table": source,
+        **choice.settings,
     }
+    shown = {k: v for k, v in settings.items() if v is not None or k not in choice.settings}
     run = SearchRun.make(
         named.space,
-        evaluate,
+        measured,
         objectives=objectives,
-        constraints=[*constraints, evaluator.memory_constraint()],
-        sampler=strategy,
+        constraints=[*constraints, trainer.memory_constraint()],
+        sampler=strategy(),
         pruner=_studies.make_pruner(pruner, epochs=epochs, objectives=objectives),
         storage=storage,
         study_name=study_name or _studies.new_name(f"{Path(data).stem}-{Path(space).stem}"),
         tracking_uri=tracking_uri,
         settings=settings,
-        params={**settings, "sampler": sampler, "pruner": pruner, "screen": list(screen)},
+        params={**shown, "sampler": sampler, "pruner": pruner, "screen": list(screen)},
         n_trials=n_trials,
         timeout=timeout,
     )
@@ -135,7 +159,45 @@ def search(
             pick=pick,
             epochs=final_epochs or 3 * epochs,
             output=Path(output),
-        )
+        ),
+        stage,
+    )
+
+
+def _read_latencies(
+    path: str | None, options: Training, module: InMemoryDataModule
+) -> tuple[LatencyTable | None, str | None]:
+    """Return the table of ``--latency-table``, and in words where it comes from."""
+    if path is None:
+        return None, None
+    table = read_table(
+        path,
+        options.named.space,
+        input_shape=module.input_shape,
+        num_classes=module.num_classes,
+        **options.named.network,
+    )
+    return table, describe(path, table)
+
+
+def _strategy(
+    name: str,
+    prior: Prior | None = None,
+    *,
+    seed: int,
+    space: SearchSpace,
+    constraints: Sequence[Constraint],
+    score: Callable[[Architecture], float] | None,
+    pool: int,
+) -> optuna.samplers.BaseSampler:
+    """Return the sampler, which screens its proposals if there is a score."""
+    sampler = _studies.make_sampler(
+        name, seed=seed, space=space, constraints=constraints, prior=prior
+    )
+    if score is None:
+        return sampler
+    return _studies.make_screening(
+        sampler, score, pool=pool, seed=seed, space=space, constraints=constraints
     )
 
 

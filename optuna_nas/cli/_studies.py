@@ -29,6 +29,7 @@ from optuna_nas.cli._errors import CommandError
 from optuna_nas.constraints import Constraint
 from optuna_nas.search_space import Architecture
 from optuna_nas.search_space import SearchSpace
+from optuna_nas.supernet import Prior
 
 
 SETTINGS = "search"
@@ -110,10 +111,20 @@ def new_name(prefix: str) -> str:
     return f"{prefix}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
 
 
+def knows_prior(name: str) -> bool:
+    """Tell whether the sampler with the given name can start from a prior; all of ours can."""
+    return name in _OURS
+
+
 def make_sampler(
-    name: str, *, seed: int, space: SearchSpace, constraints: Sequence[Constraint] = ()
+    name: str,
+    *,
+    seed: int,
+    space: SearchSpace,
+    constraints: Sequence[Constraint] = (),
+    prior: Prior | None = None,
 ) -> optuna.samplers.BaseSampler:
-    """Return the sampler with the given name of the command line; ours keep the constraints.
+    """Return the sampler with the given name; ours keep the constraints and use the prior.
 
     Raises:
         CommandError: If it needs PyTorch and there is none.
@@ -123,7 +134,9 @@ def make_sampler(
             cls = getattr(samplers, _OURS[name])
         except ImportError as error:
             raise CommandError(str(error)) from error
-        made: optuna.samplers.BaseSampler = cls(seed=seed, space=space, constraints=constraints)
+        made: optuna.samplers.BaseSampler = cls(
+            seed=seed, space=space, constraints=constraints, prior=prior
+        )
         return made
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)

@@ -73,6 +73,58 @@ WRONG = [
     (["search", "--objectives", "energy_mj"], "an NVIDIA GPU .* but got one on cpu"),
     (["search", "--config", "nowhere.yaml"], "nowhere.yaml"),
     (["search", "--colour", "red"], "unrecognized arguments: --colour"),
+    (["search", "--supernet", "magic"], "--supernet to be one of none, .* but got 'magic'"),
+    (
+        ["search", "--supernet", "spos", "--supernet-epochs", "0"],
+        "--supernet-epochs to be at least 1 but got 0",
+    ),
+    (
+        ["search", "--supernet", "spos", "--supernet-paths", "1"],
+        "--supernet-paths to be at least 2 but got 1",
+    ),
+    (["search", "--supernet-epochs", "3"], "--supernet-epochs only with --supernet but got none"),
+    (["search", "--inherit-weights"], "--inherit-weights only with --supernet but got none"),
+    (["search", "--evaluate", "supernet"], "--evaluate supernet only with --supernet but got"),
+    (["search", "--evaluate", "magic"], "--evaluate to be one of training, supernet but got"),
+    (
+        ["search", "--supernet", "pcdarts", "--inherit-weights"],
+        "--inherit-weights with a supernet of whole networks but got --supernet pcdarts",
+    ),
+    (
+        ["search", "--supernet", "pcdarts", "--evaluate", "supernet"],
+        "--evaluate supernet with a supernet of whole networks but got --supernet pcdarts",
+    ),
+    (
+        ["search", "--supernet", "spos", "--evaluate", "supernet", "--inherit-weights"],
+        "--inherit-weights only with trials that are trained but got --evaluate supernet",
+    ),
+    (
+        ["search", "--supernet", "spos", "--evaluate", "supernet", "--pruner", "median"],
+        "--pruner median only with trials that are trained but got --evaluate supernet",
+    ),
+    (
+        ["search", "--supernet", "ofa"],
+        "--supernet ofa to suit --space cell but it does not: .* decisions among numbers",
+    ),
+    (
+        ["search", "--supernet", "spos", "--space", "nasnet"],
+        "--supernet spos to suit --space nasnet but it does not: ",
+    ),
+    (
+        ["search", "--supernet", "spos", "--space", "own.py:space"],
+        "--supernet with a space of cell, .* but got --space own.py:space",
+    ),
+    (
+        ["search", "--data", "nasbench201:cifar10", "--supernet", "spos"],
+        "no option --supernet for nasbench201:cifar10, .* but got 'spos'",
+    ),
+    (["supernet", "--supernet", "none"], "--supernet to be one of fairnas, gdas, .* got 'none'"),
+    (["supernet", "--supernet-epochs", "0"], "--supernet-epochs to be at least 1 but got 0"),
+    (["supernet", "--supernet-epochs", "many"], "--supernet-epochs to be an integer but got"),
+    (["supernet", "--space", "own.py:space"], "--supernet with a space of cell, .* own.py:space"),
+    (["supernet", "--output", "text.ckpt/x"], "--output to be a folder to write in"),
+    (["supernet", "--tracking-uri", ""], "--tracking-uri to be a URI but got ''"),
+    (["supernet", "--learning-rate", "0"], "--learning-rate to be above 0 but got 0"),
     (["train", "C-C-X"], "but got 'X' in 'C-C-X'"),
     (["train", "C999k3-S"], r"to be one of \[8, 16, 32, 64\] but got 999"),
     (["train", "O-C"], "fully connected layers .* last"),
@@ -111,6 +163,12 @@ def test_wrong_input(
     monkeypatch.chdir(tmp_path)
     Path("text.ckpt").write_text("no checkpoint")
     Path("exit.py").write_text("raise SystemExit")
+    Path("own.py").write_text(
+        "from optuna.distributions import IntDistribution\n"
+        "from torch import nn\n"
+        "from optuna_nas import CustomSpace\n"
+        "space = CustomSpace({'width': IntDistribution(2, 9)}, build=lambda _: nn.Identity())\n"
+    )
     Path("wrong.yaml").write_text("epochs: many\n")
     Path("unknown.yaml").write_text("colour: red\n")
     Path("broken.yaml").write_text("epochs: [\n")

@@ -60,6 +60,17 @@ def test_latency_is_predicted(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Expected latency_table 'latency.json, profiled on" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("relaxation", "counts"), [("fbnet", True), ("gdas", False)])
+def test_latency_counts_in_the_loss_of_fbnet(relaxation: str, counts: bool) -> None:
+    search = [*SEARCH, *NETWORK, *TABLE, "--objectives", "val_accuracy", "latency_ms"]
+    search += ["--supernet", relaxation, "--supernet-epochs", "1", "--n-trials", "1"]
+    assert main([*search, "--study-name", "factor"]) == 0
+    settings = json.loads(Path("runs/factor/supernet/settings.json").read_text())
+    expected = {"costs": ["LatencyFactor"]} if counts else {}
+    assert settings["relaxation_arguments"] == expected
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -1,0 +1,282 @@
+"""The supernet stage as the command line runs it: alone, or before the trials of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import contextmanager
+from contextlib import ExitStack
+from dataclasses import dataclass
+import json
+from pathlib import Path
+from typing import Any
+import warnings
+
+import torch
+
+from lightning_modules import LatencyTable
+from lightning_modules.datamodules import InMemoryDataModule
+from lightning_modules.supernet import build_supernet
+from lightning_modules.supernet import PRIOR_FILE
+from lightning_modules.supernet import SupernetModule
+from lightning_modules.supernet import SupernetResult
+from lightning_modules.supernet import SUPERNETS
+from lightning_modules.supernet import SupernetStage
+from lightning_modules.supernet.relaxations import FBNet
+from lightning_modules.supernet.relaxations import LatencyFactor
+from lightning_modules.supernet.relaxations import Relaxation
+from lightning_modules.supernet.relaxations import RELAXATIONS
+from optuna_nas.cli._errors import as_command_error
+from optuna_nas.cli._errors import CommandError
+from optuna_nas.cli._finish import Training
+from optuna_nas.cli._lock import alone_in
+from optuna_nas.search_space import Architecture
+from optuna_nas.search_space import SearchSpace
+
+
+NONE = "none"
+"""The value of ``--supernet`` for a search without the stage."""
+
+_ORIGIN = "origin.json"
+_LOOKS_COLLAPSED = "The supernet stage looks collapsed"
+
+
+@dataclass(frozen=True)
+class StageOptions:
+    """The options of the stage; see ``optuna_nas.cli._options``."""
+
+    supernet: str
+    supernet_epochs: int | None
+    supernet_paths: int
+    inherit_weights: bool = False
+    evaluate: str = "training"
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether trials use the supernet itself, not only the prior."""
+        return self.inherit_weights or self.evaluate == "supernet"
+
+    @property
+    def relaxation(self) -> type[Relaxation]:
+        """The relaxation; not for :data:`NONE`."""
+        return RELAXATIONS[self.supernet]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the stage."""
+        return self.supernet_epochs or self.relaxation.epochs
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a continued search must share, :obj:`None` for what has no meaning."""
+        used = self.supernet != NONE
+        return {
+            "supernet": self.supernet if used else None,
+            "supernet_epochs": self.epochs if used else None,
+            "supernet_paths": self.supernet_paths if used else None,
+            "inherit_weights": self.inherit_weights or None,
+            "evaluate": self.evaluate if self.evaluate != "training" else None,
+        }
+
+    def check(self, pruner: str = "none") -> None:
+        """Raise a CommandError if the options are wrong or do not go together."""
+        if self.supernet_epochs is not None and self.supernet_epochs < 1:
+            raise CommandError(
+                f"Expected option --supernet-epochs to be at least 1 but got "
+                f"{self.supernet_epochs}."
+            )
+        if self.supernet_paths < 2:
+            raise CommandError(
+                f"Expected option --supernet-paths to be at least 2 but got {self.supernet_paths}."
+            )
+        weights = "--inherit-weights" if self.inherit_weights else "--evaluate supernet"
+        if self.supernet == NONE and (self.needs_weights or self.supernet_epochs is not None):
+            given = weights if self.needs_weights else "--supernet-epochs"
+            raise CommandError(f"Expected option {given} only with --supernet but got none.")
+        if self.needs_weights and self.relaxation.supernet_arguments.get("partial_channels"):
+            raise CommandError(
+                f"Expected option {weights} with a supernet of whole networks but got --supernet "
+                f"{self.supernet}, whose operations see a part of the channels."
+            )
+        if self.evaluate == "supernet" and (self.inherit_weights or pruner != "none"):
+            other = "--inherit-weights" if self.inherit_weights else f"--pruner {pruner}"
+            raise CommandError(
+                f"Expected option {other} only with trials that are trained but got --evaluate "
+                "supernet."
+            )
+
+
+def make_stage(
+    choice: StageOptions,
+    options: Training,
+    module: InMemoryDataModule,
+    *,
+    table: LatencyTable | None = None,
+    training: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> SupernetStage:
+    """Return the stage.
+
+    Args:
+        choice: The options of the stage, not those without one.
+        options: The options that all trainings share.
+        module: The data.
+        table: Latencies that the loss of FBNet counts.
+        training: Arguments of the module, as the relaxation wants them by default.
+        more: More arguments of :class:`~lightning_modules.supernet.SupernetStage`.
+
+    Raises:
+        CommandError: If there is no such supernet for the space, or an option is wrong.
+    """
+    named = options.named
+    if named.space.name not in SUPERNETS:
+        raise CommandError(
+            f"Expected option --supernet with a space of {', '.join(SUPERNETS)} but got "
+            f"--space {named.name}."
+        )
+    kind = choice.relaxation
+    costs = (LatencyFactor(table),) if table is not None and issubclass(kind, FBNet) else ()
+    arguments: dict[str, Any] = {"costs": costs} if costs else {}
+    try:  # Better one error now than one in the stage.
+        with torch.random.fork_rng(devices=[]):
+            supernet = build_supernet(
+                named.space,
+                input_shape=module.input_shape,
+                num_classes=module.num_classes,
+                **{**kind.supernet_arguments, **named.network},
+            )
+            relaxation = kind(supernet, seed=options.seed, **arguments)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise CommandError(
+            f"Expected option --supernet {choice.supernet} to suit --space {named.name} but it "
+            f"does not: {reason}"
+        ) from error
+    try:
+        SupernetModule(supernet, relaxation, **{**kind.module_arguments, **(training or {})})
+        return SupernetStage(
+            space=named.space,
+            datamodule=module,
+            relaxation=choice.supernet,
+            relaxation_arguments=arguments,
+            max_epochs=choice.epochs,
+            network=dict(named.network),
+            training=training,
+            n_paths=choice.supernet_paths,
+            seed=options.seed,
+            accelerator=options.accelerator,
+            devices=options.devices,
+            strategy=options.strategy,
+            precision=options.precision,
+            **more,
+        )
+    except ValueError as error:
+        raise as_command_error(error) from error
+
+
+def run_stage(stage: SupernetStage, options: Training) -> SupernetResult:
+    """Run a stage in its folder and print what it found.
+
+    Raises:
+        CommandError: If the folder holds another stage, or the training fails.
+    """
+    folder = Path(str(stage.folder))
+    epochs = f"{stage.epochs} epoch{'s' if stage.epochs > 1 else ''}"
+    print(f"Training a supernet by {stage.relaxation} for {epochs} in {folder} ...", flush=True)
+    _check_origin(folder, {"data": options.data, **options.data_arguments})
+    try:
+        with warnings.catch_warnings():  # It is told below, also where nothing is trained.
+            warnings.filterwarnings("ignore", message=_LOOKS_COLLAPSED)
+            result = stage.run()
+    except BrokenPipeError:
+        raise
+    except (ValueError, RuntimeError, OSError) as error:
+        raise as_command_error(error) from error
+    if result.collapsed is not None:
+        warnings.warn(
+            f"{_LOOKS_COLLAPSED}: {result.collapsed}; another --supernet or fewer "
+            "--supernet-epochs may help.",
+            stacklevel=2,
+        )
+    return result
+
+
+def describe_stage(stage: SupernetStage, options: Training) -> dict[str, Any]:
+    """Return the settings of a stage for MLflow and the study."""
+    return {
+        "supernet": stage.relaxation,
+        "supernet_epochs": stage.epochs,
+        "supernet_paths": stage.n_paths,
+        "data": options.data,
+        "space": options.named.name,
+        "network": dict(options.named.network),
+        "batch_size": options.batch_size,
+        "precision": options.precision,
+        "seed": options.seed,
+        **(stage.training or {}),
+    }
+
+
+def print_found(space: SearchSpace, architecture: Architecture, folder: Path) -> None:
+    """Print what a stage found, and where the prior is."""
+    print(f"supernet found: {space.to_string(architecture)}")
+    if (folder / PRIOR_FILE).is_file():
+        print(f"prior: {folder / PRIOR_FILE}", flush=True)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time train a supernet in a folder.
+
+    Raises:
+        CommandError: If nothing can be written there.
+    """
+    waiting = f"Another process trains a supernet in {folder}; waiting for it ..."
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(alone_in(folder, lambda: print(waiting, flush=True)))
+        except OSError as error:
+            raise as_command_error(error) from error
+        yield
+
+
+def _check_origin(folder: Path, origin: Mapping[str, Any]) -> None:
+    """Check that what a folder holds was made from the same data, or write down from which."""
+    file = folder / _ORIGIN
+    if not file.is_file():
+        file.write_text(json.dumps(dict(origin)) + "\n", encoding="utf-8")
+        return
+    found = json.loads(file.read_text(encoding="utf-8"))
+    for key, value in origin.items():
+        if found.get(key) != value:
+            raise CommandError(
+                f"Expected the stage in {folder} to be continued with its {key} "
+                f"{found.get(key)!r} but got {value!r}; give another folder."
+            )
+
+
+@dataclass(frozen=True)
+class EpochPrinter:
+    """Hands the values of an epoch on and prints them in a line.
+
+    Args:
+        epochs: Epochs of the stage.
+        show: Whether to print.
+        then: Told of each epoch first.
+    """
+
+    epochs: int
+    show: bool
+    then: Callable[[int, Mapping[str, float]], None]
+
+    def __call__(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Report an epoch, counted from 0, of the first of several processes."""
+        if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
+            return
+        self.then(epoch, values)
+        if self.show:
+            parts = [f"loss {values['supernet_loss']:.4f}"]
+            if "supernet_val_accuracy" in values:
+                parts.append(f"validation accuracy {values['supernet_val_accuracy']:.2%}")
+            print(f"supernet epoch {epoch + 1}/{self.epochs}: {', '.join(parts)}", flush=True)

@@ -1,0 +1,72 @@
+"""``optuna-nas supernet``: the stage alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from optuna_nas.cli._data import open_data
+from optuna_nas.cli._errors import as_command_error
+from optuna_nas.cli._finish import check_output
+from optuna_nas.cli._finish import Training
+from optuna_nas.cli._interrupts import Interrupts
+from optuna_nas.cli._interrupts import is_interrupt
+from optuna_nas.cli._runner import show_progress
+from optuna_nas.cli._spaces import named_space
+from optuna_nas.cli._supernet import alone
+from optuna_nas.cli._supernet import describe_stage
+from optuna_nas.cli._supernet import EpochPrinter
+from optuna_nas.cli._supernet import make_stage
+from optuna_nas.cli._supernet import print_found
+from optuna_nas.cli._supernet import run_stage
+from optuna_nas.cli._supernet import StageOptions
+from optuna_nas.tracking import SupernetTracker
+
+
+def supernet(
+    *,
+    data: str,
+    space: str,
+    supernet: str,
+    supernet_epochs: int | None,
+    supernet_paths: int,
+    tracking_uri: str,
+    output: str,
+    network: dict[str, int] | None,
+    **training: Any,
+) -> int:
+    """Train a supernet; see :func:`optuna_nas.cli._options.supernet_options`."""
+    choice = StageOptions(supernet, supernet_epochs, supernet_paths)
+    choice.check()
+    folder = Path(output)
+    check_output(folder)
+    options = Training(named=named_space(space, network), data=data, **training)
+    module = open_data(data, **options.data_arguments)
+    rate = {} if options.learning_rate is None else {"learning_rate": options.learning_rate}
+    progress = show_progress()
+    stage = make_stage(choice, options, module, folder=folder, training=rate, progress=progress)
+    try:
+        tracker = SupernetTracker(
+            tracking_uri=tracking_uri,
+            name=f"{supernet}-{options.named.space.name}",
+            folder=folder,
+            params=describe_stage(stage, options),
+        )
+    except ValueError as error:
+        raise as_command_error(error) from error
+    stage.report = EpochPrinter(stage.epochs, not progress, tracker.on_epoch)
+    with Interrupts():
+        try:
+            with alone(folder):
+                result = run_stage(stage, options)
+                tracker.log_supernet(result.prior, result.architecture, result.path)
+        except (KeyboardInterrupt, Exception) as error:
+            if not is_interrupt(error):
+                raise
+            print("Interrupted; what is finished is kept. To go on: the same command")
+            return 130
+        finally:
+            tracker.close()
+    print_found(options.named.space, result.architecture, folder)
+    print(f"supernet: {result.path}")
+    return 0
