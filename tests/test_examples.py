@@ -18,6 +18,7 @@ EXPECTED = {
     "lightning_script.py": r"validation accuracy: 0\.9\d+\ntest accuracy: 0\.9\d+",
     "multi_fidelity.py": r"12 trials, [1-9]\d* pruned, .*\nmany .* 36 epochs\n.*then 0",
     "parallel_search.py": r"12 trials; the Pareto front:\n0\.\d+ +\d+  [CS]",
+    "supernet_loop.py": r"epoch 5: .* 0\.\d+\nvalidation .*: 0\.[89]\d+\ncell: \|\w+~0\|",
 }
 BENCHMARKS = {
     "proxies_nas_bench_201.py": ([], r" synflow .* \d+\.\d (.|\n)* vote of synflow, .* 0\.\d{3} "),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.supernet._build import build_supernet
+from lightning_modules.supernet._evaluate import batch_statistics
 from lightning_modules.supernet._evaluate import SupernetEvaluator
 from lightning_modules.supernet._optimizers import make_optimizers
 from lightning_modules.supernet._optimizers import supernet_rate_factor
@@ -76,9 +77,13 @@ class SupernetSearch:
                 f"Expected argument `relaxation` to be one of {list(RELAXATIONS)} "
                 f"but got {relaxation!r}."
             )
-        if n_epochs < 1:
-            raise ValueError(f"Expected argument `n_epochs` to be at least 1 but got {n_epochs}.")
+        for name, value, least in [("n_epochs", n_epochs, 1), ("seed", seed, 0)]:
+            if value < least:
+                raise ValueError(
+                    f"Expected argument `{name}` to be at least {least} but got {value}."
+                )
         kind = RELAXATIONS[relaxation]
+        _check_names(training or {})
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.supernet = build_supernet(
@@ -152,18 +157,25 @@ class SupernetSearch:
         """Return the accuracy in [0, 1] of the architecture found by now, with its shared weights.
 
         A relaxation that trains paths alone has found none before: paths are scored on the data,
-        and the architecture is the most likely one of the prior that they make.
+        and the architecture is the most likely one of the prior that they make. With partial
+        channels the path through the supernet is measured, with the statistics of each batch.
 
         Args:
             loader: Batches of images and labels; kept for the time of the call.
             n_paths: Paths to score, if the relaxation learns no probabilities.
 
         Raises:
-            ValueError: Before the first training step.
+            ValueError: Before the first training step, or if there are no batches.
         """
         if not self._seen:
             raise ValueError("Expected a call of `train_step` before `evaluate`.")
         batches = [tuple(part.to(self._device) for part in batch) for batch in loader]
+        with torch.random.fork_rng(devices=[]):  # Single networks begin with random weights.
+            return self._evaluate(batches, n_paths)
+
+    def _evaluate(self, batches: list[Any], n_paths: int) -> float:
+        if self.supernet.partial_channels > 1:  # There are no single networks.
+            return self._accuracy_of_path(batches)
         evaluator = SupernetEvaluator(self.supernet, list(self._seen), batches)
         if not self.relaxation.learns:
             self._scores = PathScores(self.search_space)
@@ -196,8 +208,25 @@ class SupernetSearch:
             return self.supernet.derive(self.relaxation.probabilities())
         return self.prior().most_likely()
 
+    def _accuracy_of_path(self, batches: list[Any]) -> float:
+        if not batches:
+            raise ValueError("Expected argument `loader` to have batches but got none.")
+        path = self.supernet.path(self.best_architecture())
+        with torch.inference_mode(), batch_statistics(self.supernet):
+            right = [self.supernet(x, path).argmax(dim=1) == labels for x, labels in batches]
+        return float(torch.cat(right).float().mean())
+
     def _learning_rate(self) -> float:
         return float(self._rate * supernet_rate_factor("cosine", self._epoch / self._n_epochs))
+
+
+def _check_names(training: Mapping[str, Any]) -> None:
+    known = list(inspect.signature(make_optimizers).parameters)[2:]
+    for name in training:
+        if name not in known:
+            raise ValueError(
+                f"Expected argument `training` to have names of {known} but got {name!r}."
+            )
 
 
 def _of_optimizers(kind: type[Relaxation]) -> dict[str, Any]:
