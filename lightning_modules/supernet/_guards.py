@@ -118,11 +118,11 @@ class CollapseGuard(pl.Callback):
         if architecture is None:
             return
         for name, count in operation_counts(pl_module, architecture).items():
-            pl_module.log(name, float(count), sync_dist=False)
+            pl_module.log(name, float(count), sync_dist=True)
         value = self._measured(trainer, pl_module)
         if value is None:
             return
-        pl_module.log("architecture_eigenvalue", value, sync_dist=False)
+        pl_module.log("architecture_eigenvalue", value, sync_dist=True)
         self.eigenvalues.append(value)
         self._recent.append(
             {

@@ -139,7 +139,7 @@ class SupernetModule(pl.LightningModule):
         """Log the entropy of the architecture parameters."""
         probabilities = self.relaxation.probabilities()
         if probabilities:
-            self.log("architecture_entropy", mean_entropy(probabilities))
+            self.log("architecture_entropy", mean_entropy(probabilities), sync_dist=True)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Measure the path that the relaxation stands for now, with the batch's statistics."""

@@ -96,7 +96,7 @@ class SupernetStage:
         strategy: Of the trainer.
         precision: Of the trainer.
         logger: Of the trainer; what is logged each epoch are curves in any Lightning logger.
-        report: Told of the values of each epoch.
+        report: Told of the values of each epoch, but not by processes of ``"ddp_spawn"``.
         progress: Whether to show a progress bar.
 
     Raises:

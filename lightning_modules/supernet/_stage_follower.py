@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 import math
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
@@ -32,6 +33,10 @@ class StageFollower(Checkpoint):
     def __init__(self, report: EpochReport | None, path: Path | None) -> None:
         self._report = report
         self._path = path
+
+    def __getstate__(self) -> dict[str, Any]:
+        # On the way to the processes of "ddp_spawn", which could not use it.
+        return {**self.__dict__, "_report": None}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check, report and save."""

@@ -342,6 +342,22 @@ def test_processes_are_told_that_a_step_leaves_choices_out(
     assert stage(strategy=strategy, devices=devices)._strategy() == expected
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("relaxation", ["gdas", "fairnas"])
+def test_two_processes(relaxation: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def report(epoch: int, values: Any) -> None:  # A local function does not pickle.
+        raise AssertionError
+
+    arguments = {"relaxation": relaxation, "max_epochs": 1, "strategy": "ddp_spawn", "devices": 2}
+    result = stage(tmp_path, report=report, **arguments).run()
+    assert SPACE.contains(result.architecture)
+    state = torch.load(tmp_path / "last.ckpt", weights_only=False)["state_dict"]
+    for name, tensor in result.supernet.state_dict().items():
+        assert torch.equal(tensor, state[f"supernet.{name}"])
+    assert state["n_steps"] == (1 if relaxation == "gdas" else 2)
+    assert "sync_dist" not in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("argument", "value"),
     [("max_epochs", 0), ("n_paths", 1), ("seed", -1), ("relaxation", "evolution")],
