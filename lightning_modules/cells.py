@@ -30,15 +30,21 @@ class Cell(nn.Module):
         for name in dead:
             if name in self.edges:
                 self.edges[name].requires_grad_(False)
-        live = sorted((name for name in edges if name not in dead), key=_by_target)
-        self._live = [(name, *edge_ends(name)) for name in live]
+        self._sorted = [(name, *edge_ends(name)) for name in sorted(edges, key=_by_target)]
+        self._dead = frozenset(dead)
+
+    def dead_edges(self) -> Collection[str]:
+        """Return the edges that need not be computed."""
+        return self._dead
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (batch, channels, height, width) to the same shape."""
-        if not self._live:
+        dead = self.dead_edges()
+        live = [edge for edge in self._sorted if edge[0] not in dead]
+        if not live:
             return x * 0.0
         nodes = {0: x}
-        for name, source, target in self._live:
+        for name, source, target in live:
             term = self.edges[name](nodes[source] if source in nodes else x * 0.0)
             nodes[target] = nodes[target] + term if target in nodes else term
         return nodes[target]

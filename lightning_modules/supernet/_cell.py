@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 from functools import partial
 import re
@@ -117,6 +118,19 @@ class CellSupernet(Supernet):
         return inherited
 
 
+class MixedCell(Cell):
+    """A cell of mixed operations, which skips the same edges of a path as its single network."""
+
+    def dead_edges(self) -> Collection[str]:
+        """Return the edges that are zero or do not reach the last node with the present gates."""
+        return dead_edges(
+            {
+                name: "none" if isinstance(edge, MixedOperation) and edge.is_zero() else ""
+                for name, edge in self.edges.items()
+            }
+        )
+
+
 def _cell_maker(
     operations: Mapping[str, tuple[str, ...]],
     board: GateBoard,
@@ -127,7 +141,7 @@ def _cell_maker(
 
     def make_cell(channels: int) -> Cell:
         width = chosen_channels(channels, partial_channels)
-        return Cell({edge: make_mixed(edge, width) for edge in operations})
+        return MixedCell({edge: make_mixed(edge, width) for edge in operations})
 
     def make_mixed(edge: str, width: int) -> MixedOperation:
         choices = {

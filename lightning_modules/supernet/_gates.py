@@ -72,6 +72,14 @@ class MixedOperation(nn.Module):
         self.stride = stride
         self._board = board
 
+    def is_zero(self) -> bool:
+        """Return whether the gate lets nothing through, so that the output is zeros."""
+        active = self._board.gates[self.name].active
+        if self.partial_channels > 1 and active:
+            return False
+        operations = list(self.choices.values())
+        return all(isinstance(operations[index], Zero) for index in active)
+
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to (batch, channels, h/s, w/s)."""
         gate = self._board.gates[self.name]

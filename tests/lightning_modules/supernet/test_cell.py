@@ -108,12 +108,19 @@ def test_paths_of_several_cells_of_a_stage() -> None:
     )
 
 
-def test_a_path_computes_its_own_live_operations_alone() -> None:
+@pytest.mark.parametrize("sampled", [False, True])
+def test_a_path_computes_its_own_live_operations_alone(sampled: bool) -> None:
+    """Also where all its gates are given, dead edges included, as sampled gates are."""
     supernet, called = make(), []
     for name, module in supernet.network.named_modules():
         if name.rpartition(".")[0].endswith(".choices"):
             module.register_forward_hook(lambda *_, name=name: called.append(name))
-    supernet(torch.randn(3, *SIZES["input_shape"]), supernet.path(cell("31n3sn")))
+    architecture = cell("31n3sn")
+    gates = supernet.path(architecture)
+    if sampled:
+        index = supernet.choices["edge_0_1"].index
+        gates = {e: Gate((index(o),), torch.ones(1)) for e, o in architecture.items()}
+    supernet(torch.randn(3, *SIZES["input_shape"]), gates)
     expected = {"edge_0_1": "nor_conv_3x3", "edge_0_3": "nor_conv_3x3", "edge_1_3": "skip_connect"}
     assert sorted(called) == sorted(
         f"cells.{i}.edges.{edge}.choices.{operation}"
