@@ -35,6 +35,7 @@ from lightning_modules.latency_table import LatencyTable
 from lightning_modules.latency_terms import LATENCY_TERMS
 from lightning_modules.memory import device_memory_mb
 from lightning_modules.memory import estimate_training_memory_mb
+from lightning_modules.memory import measure_peak_allocation_mb
 from lightning_modules.memory import measure_peak_memory_mb
 from lightning_modules.mobile import build_mobile_network
 from lightning_modules.mobile import InvertedBottleneck
@@ -92,6 +93,7 @@ __all__ = [
     "make_operation",
     "measure_energy_mj",
     "measure_latency_ms",
+    "measure_peak_allocation_mb",
     "measure_peak_memory_mb",
     "measure_throughput",
     "rank_aggregate",

@@ -5,6 +5,7 @@ All values are MB, that is, 10^6 bytes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import os
 
 import torch
@@ -52,25 +53,36 @@ def measure_peak_memory_mb(
     images = random_images(network, input_shape, batch_size)
     with evaluation_mode(network), torch.inference_mode():
         network(images)  # What is allocated once.
-        if images.is_cuda:
-            activations = _cuda_peak(network, images)
-        else:
-            activations = _cpu_peak(network, images)
+        activations = measure_peak_allocation_mb(lambda: network(images), images.device)
     resident = [*network.parameters(), *network.buffers(), images]
-    return (sum(tensor.nbytes for tensor in resident) + activations) / _MB
+    return sum(tensor.nbytes for tensor in resident) / _MB + activations
 
 
-def _cuda_peak(network: nn.Module, images: torch.Tensor) -> int:
-    torch.cuda.synchronize(images.device)
-    torch.cuda.reset_peak_memory_stats(images.device)
-    before = torch.cuda.memory_allocated(images.device)
-    network(images)
-    return int(torch.cuda.max_memory_allocated(images.device)) - before
+def measure_peak_allocation_mb(run: Callable[[], object], device: torch.device) -> float:
+    """Measure the most memory that a function allocates at once, beside what there is before.
+
+    Args:
+        run: The function; its first call may allocate what later ones do not.
+        device: Where it allocates: on a GPU as CUDA's allocator counts it, else as PyTorch's
+            profiler does.
+
+    Returns:
+        MB, that is, 10^6 bytes.
+    """
+    return (_cuda_peak(run, device) if device.type == "cuda" else _cpu_peak(run)) / _MB
 
 
-def _cpu_peak(network: nn.Module, images: torch.Tensor) -> int:
+def _cuda_peak(run: Callable[[], object], device: torch.device) -> int:
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    run()
+    return int(torch.cuda.max_memory_allocated(device)) - before
+
+
+def _cpu_peak(run: Callable[[], object]) -> int:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        network(images)
+        run()
     current = peak = 0
     for event in profiler.profiler.kineto_results.events():  # In the order of time.
         if event.name() == "[memory]":

@@ -13,6 +13,7 @@ from lightning_modules import device_memory_mb
 from lightning_modules import energy
 from lightning_modules import estimate_training_memory_mb
 from lightning_modules import measure_energy_mj
+from lightning_modules import measure_peak_allocation_mb
 from lightning_modules import measure_peak_memory_mb
 
 
@@ -38,6 +39,18 @@ def test_peak_is_what_lives_at_the_same_time() -> None:
     weights = 2 * 4 * 100 * 100
     expected = (weights + images + 3 * maps) / 1e6
     assert measure_peak_memory_mb(Branches(), (100,), batch_size=50) == pytest.approx(expected)
+
+
+def test_peak_allocation_of_a_function_is_beside_what_there_is() -> None:
+    kept = [torch.ones(7000)]
+
+    def run() -> None:
+        for _ in range(3):
+            kept.append(torch.ones(1000))
+            torch.ones(2000)  # Freed at once.
+
+    peak = measure_peak_allocation_mb(run, torch.device("cpu"))
+    assert peak == pytest.approx(4 * (3 * 1000 + 2000) / 1e6)
 
 
 def test_inplace_operations_save_memory() -> None:
