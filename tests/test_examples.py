@@ -22,6 +22,7 @@ EXPECTED = {
 }
 BENCHMARKS = {
     "proxies_nas_bench_201.py": ([], r" synflow .* \d+\.\d (.|\n)* vote of synflow, .* 0\.\d{3} "),
+    "inherited_weights.py": ([], r"from inherited weights .* \d\.\d{3} ± (.|\n)*scratch +│ +1 │"),
     "latency_table.py": (["--space", "cell"], r"as it is +│ +-?\d\.\d{3} │ (.|\n)*Measured \d+\."),
     "screening_nas_bench_201.py": ([], r"screened tpe │ +2 │ +\d\.\d\d ± "),
     "supernet_nas_bench_201.py": (
@@ -29,6 +30,10 @@ BENCHMARKS = {
         r"│ fairnas +│ +\d+\.\d │(.|\n)*prior of fairnas, 20 │ +\d+\.\d\d ± ",
     ),
     "sampler_overhead.py": ([], r"GeneticSampler  .* \d+\.\d\d "),
+    "supernet_speed.py": (
+        ["--relaxations", "gdas", "darts"],
+        r"one trained path (.|\n)* gdas .* \d\.\d\d (.|\n)*Worst single-path ratio: \d+\.\d\d ",
+    ),
     "trial_overhead.py": (["--data", "digits"], r"Overhead \d\.\d+ s (.|\n)*Ratio \d+\.\d+ "),
 }
 
