@@ -6,7 +6,6 @@ from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
 from functools import partial
-import re
 from typing import Any
 
 from torch import Tensor
@@ -19,15 +18,13 @@ from lightning_modules.cells import edge_ends
 from lightning_modules.latency_terms import choices_of
 from lightning_modules.operations import make_operation
 from lightning_modules.supernet._gates import chosen_channels
+from lightning_modules.supernet._gates import chosen_state
 from lightning_modules.supernet._gates import Gate
 from lightning_modules.supernet._gates import GateBoard
 from lightning_modules.supernet._gates import MixedOperation
 from lightning_modules.supernet._supernet import Supernet
 from optuna_nas import Architecture
 from optuna_nas.search_space import SearchSpace
-
-
-_EDGE_WEIGHT = re.compile(r"(cells\.\d+\.edges\.(edge_\d+_\d+)\.)(.+)")
 
 
 class CellSupernet(Supernet):
@@ -101,21 +98,10 @@ class CellSupernet(Supernet):
 
     def inherited_state(self, architecture: Architecture) -> dict[str, Tensor]:
         self.space.require_member(architecture)
-        if self.partial_channels > 1:
-            raise ValueError(
-                "Expected a supernet with `partial_channels=1`, whose operations are those of "
-                f"single networks, but got one with {self.partial_channels}."
-            )
-        inherited: dict[str, Tensor] = {}
-        for name, tensor in self.network.state_dict().items():
-            match = _EDGE_WEIGHT.fullmatch(name)
-            if match is None:
-                inherited[name] = tensor
-                continue
-            choice = f"choices.{architecture[match[2]]}."
-            if match[3].startswith(choice):
-                inherited[match[1] + match[3].removeprefix(choice)] = tensor
-        return inherited
+        self.require_whole_channels()
+        return chosen_state(
+            self.network, {edge: str(choice) for edge, choice in architecture.items()}
+        )
 
 
 class MixedCell(Cell):

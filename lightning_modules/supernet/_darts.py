@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-import re
 from typing import Any
 
 from torch import nn
@@ -18,6 +17,7 @@ from lightning_modules.latency_terms import choices_of
 from lightning_modules.supernet._darts_decisions import node_decisions
 from lightning_modules.supernet._darts_decisions import NONE
 from lightning_modules.supernet._gates import chosen_channels
+from lightning_modules.supernet._gates import chosen_state
 from lightning_modules.supernet._gates import Gate
 from lightning_modules.supernet._gates import GateBoard
 from lightning_modules.supernet._gates import MixedOperation
@@ -25,9 +25,6 @@ from lightning_modules.supernet._supernet import Supernet
 from optuna_nas import Architecture
 from optuna_nas.search_space import Choice
 from optuna_nas.search_space import SearchSpace
-
-
-_EDGE_WEIGHT = re.compile(r"(cells\.\d+\.edges\.edge_\w+)\.choices\.([^.]+)(\..+)")
 
 
 class DartsSupernet(Supernet):
@@ -115,21 +112,8 @@ class DartsSupernet(Supernet):
     def inherited_state(self, architecture: Architecture) -> dict[str, Tensor]:
         """Return the weights of the chosen edges, and those of the skeleton."""
         chosen = self._chosen(architecture)
-        if self.partial_channels > 1:
-            raise ValueError(
-                "Expected a supernet with `partial_channels=1`, whose operations are those of "
-                f"single networks, but got one with {self.partial_channels}."
-            )
-        inherited: dict[str, Tensor] = {}
-        for name, tensor in self.network.state_dict().items():
-            match = _EDGE_WEIGHT.fullmatch(name)
-            if match is None:
-                inherited[name] = tensor
-                continue
-            mixed = self.network.get_submodule(match[1])
-            if chosen.get(str(mixed.name)) == match[2]:
-                inherited[match[1] + match[3]] = tensor
-        return inherited
+        self.require_whole_channels()
+        return chosen_state(self.network, chosen)
 
     def decision_probabilities(self, gates: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the probabilities of inputs and operations; the class tells the formula."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import re
 from typing import NamedTuple
 
 import torch
@@ -25,6 +26,8 @@ class Gate(NamedTuple):
     scale: Tensor | None = None
     """What the sum is multiplied with, a scalar; the edge weight of PC-DARTS."""
 
+
+_CHOICE = re.compile(r"(.+)\.choices\.([^.]+)\.(.+)")
 
 Gates = Mapping[str, Gate]
 """A gate for each mixed operation by its name; cells that share a name share the gate."""
@@ -105,6 +108,23 @@ class MixedOperation(nn.Module):
                 term = term * gate.weights[position].to(term.dtype)
             total = term if total is None else total + term
         return x[:, :, :: self.stride, :: self.stride] * 0.0 if total is None else total
+
+
+def chosen_state(network: nn.Module, chosen: Mapping[str, str]) -> dict[str, Tensor]:
+    """Return the state of a network with mixed operations as of the single one of some choices.
+
+    Args:
+        network: The network.
+        chosen: The name of the choice at each gate; a gate without an entry has none.
+    """
+    state: dict[str, Tensor] = {}
+    for name, tensor in network.state_dict().items():
+        match = _CHOICE.fullmatch(name)
+        if match is None:
+            state[name] = tensor
+        elif chosen.get(str(network.get_submodule(match[1]).name)) == match[2]:
+            state[f"{match[1]}.{match[3]}"] = tensor
+    return state
 
 
 def chosen_channels(channels: int, partial_channels: int) -> int:

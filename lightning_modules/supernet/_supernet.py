@@ -92,6 +92,14 @@ class Supernet(nn.Module, abc.ABC):
         weights out: those of a new network, 1 and 0, compute the same.
         """
 
+    def require_whole_channels(self) -> None:
+        """Raise a ValueError if the operations are not those of single networks."""
+        if self.partial_channels > 1:
+            raise ValueError(
+                "Expected a supernet with `partial_channels=1`, whose operations are those of "
+                f"single networks, but got one with {self.partial_channels}."
+            )
+
     def decision_probabilities(self, gates: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Turn probabilities of the gates' choices into those of the decisions' choices.
 
