@@ -135,14 +135,21 @@ class SearchStage:
         run.tracker.start_supernet(study, describe_stage(stage, self.options))
         result = run_stage(stage, self.options)
         if stored_prior(study, self.options.named.space) is None:
-            self._enqueue(run, result.prior)
+            self._enqueue(run, result.prior, result.architecture)
             settings = describe_stage(stage, self.options)
             store_prior(study, result.prior, result.architecture, settings)
         self._log(run, result.prior, result.architecture, result.path)
         return result.prior, result.architecture
 
-    def _enqueue(self, run: SearchRun, prior: Prior) -> None:
+    def _enqueue(self, run: SearchRun, prior: Prior, architecture: Architecture) -> None:
+        """Let the first trials be the architecture that was found, and others that are likely.
+
+        The rule by which a relaxation finds it can differ from the most likely choices.
+        """
         n = 1 if self.knows_prior else min(_MOST_ENQUEUED, run.n_trials // 2)
+        if n > 0 and architecture != prior.most_likely():
+            run.study.enqueue_trial(dict(architecture))
+            n -= 1
         if n > 0:
             warm_start(run.study, self.options.named.space, prior, n, seed=self.options.seed)
 

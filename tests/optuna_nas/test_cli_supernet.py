@@ -23,6 +23,7 @@ from lightning_modules.supernet import load_supernet
 from lightning_modules.supernet import SupernetEvaluator
 from lightning_modules.supernet.relaxations import RELAXATIONS
 from optuna_nas import CellSpace
+from optuna_nas import DartsSpace
 from optuna_nas.cli import _options
 from optuna_nas.cli import main
 from optuna_nas.supernet import Prior
@@ -161,6 +162,26 @@ def test_trials_are_scored_with_the_supernet(run: Callable[..., str]) -> None:  
         expected = evaluate(SPACE.architecture(trial.params)).metrics
         assert trial.values == [pytest.approx(expected["val_accuracy"]), expected["params"]]
         assert not trial.user_attrs.get("curves")  # Nothing was trained.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["genetic", "random"])
+def test_first_trial_is_what_the_stage_found(
+    run: Callable[..., str],  # noqa: F811
+    sampler: str,
+) -> None:
+    search = ["search", "--space", "darts", "--network.channels", "4", "--network.cells", "1"]
+    search += ["--supernet", "gdas", "--supernet-epochs", "1", "--evaluate", "supernet"]
+    search += ["--epochs", "1", "--final-epochs", "1", "--n-trials", "4", "--sampler", sampler]
+    run(*search, "--study-name", sampler)
+    study, space = load(sampler), DartsSpace()
+    found = stored_prior(study, space)
+    assert found is not None
+    prior, architecture = found
+    assert architecture != prior.most_likely()  # Liu et al. keep two edges of each node.
+    enqueued = [trial.params for trial in study.trials if "fixed_params" in trial.system_attrs]
+    expected = [architecture] if sampler == "genetic" else [architecture, prior.most_likely()]
+    assert enqueued == [dict(each) for each in expected]
 
 
 @pytest.mark.slow
