@@ -132,6 +132,14 @@ def test_the_order_is_new_in_each_epoch_and_depends_on_seed_and_epoch_alone() ->
     assert epoch(data, again) == epochs[2]
 
 
+def test_each_part_has_an_order_of_its_own() -> None:
+    data = made()
+    data.datamodule.dataset = Subset(data.datamodule.dataset, range(52))  # type: ignore[attr-defined]
+    first, second = (list(part.sampler) for part in data.train_dataloader().iterables.values())
+    assert sorted(first) == sorted(second) == list(range(26))
+    assert first != second
+
+
 def test_the_global_generator_is_left_alone() -> None:
     data = made()
     torch.manual_seed(0)

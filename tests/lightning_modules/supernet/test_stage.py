@@ -51,6 +51,11 @@ def stage(folder: Path | None = None, **arguments: Any) -> SupernetStage:
 def assert_same(first: SupernetResult, second: SupernetResult) -> None:
     assert first.architecture == second.architecture
     assert first.prior.to_json() == second.prior.to_json()
+    assert (first.scores is None) == (second.scores is None)
+    if first.scores is not None and second.scores is not None:
+        assert set(first.scores.architectures) == set(second.scores.architectures)
+        for architecture in first.scores.architectures:
+            assert first.scores[architecture] == second.scores[architecture]
     one, other = first.supernet.state_dict(), second.supernet.state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)
 
