@@ -197,7 +197,7 @@ class LogitRelaxation(Relaxation):
 
     def weights_for_costs(self, supernet: Supernet, gates: Gates) -> dict[str, Tensor]:
         """Return the probabilities of the gates' choices that the costs are taken at."""
-        return full_weights(supernet, gates)
+        return self.probabilities()
 
 
 class PathRelaxation(Relaxation):

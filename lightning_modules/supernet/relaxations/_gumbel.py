@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._supernet import Supernet
+from lightning_modules.supernet.relaxations._base import full_weights
 from lightning_modules.supernet.relaxations._base import hard_gates
 from lightning_modules.supernet.relaxations._base import LogitRelaxation
 from lightning_modules.supernet.relaxations._base import mixed_gates
@@ -108,6 +109,10 @@ class FBNet(GumbelRelaxation):
     def gates(self, supernet: Supernet, step: Step, purpose: int) -> Gates:
         """Return gates of all choices."""
         return mixed_gates(supernet, self.soft(step, purpose))
+
+    def weights_for_costs(self, supernet: Supernet, gates: Gates) -> dict[str, Tensor]:
+        """Return the weights of the step, as in equation 7 of the paper."""
+        return full_weights(supernet, gates)
 
 
 def gumbel_softmax(logits: Tensor, temperature: float, rng: np.random.Generator) -> Tensor:

@@ -99,7 +99,3 @@ class PartialChannels(Darts):
                     rest = none.to(weight) * (1 - weight)
                     found[name] = found[name] * weight + rest
         return found
-
-    def weights_for_costs(self, supernet: Supernet, gates: Gates) -> dict[str, Tensor]:
-        """Return :meth:`probabilities`."""
-        return self.probabilities()
