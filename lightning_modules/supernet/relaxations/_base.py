@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 from typing import ClassVar
@@ -181,8 +183,10 @@ class LogitRelaxation(Relaxation):
         backward: Backward,
     ) -> Tensor:
         """Add the gradients of :meth:`architecture_loss`, the weights held still."""
-        loss = self.architecture_loss(supernet, batch, self.gates(supernet, step, 1))
-        backward(loss)
+        with held_still(supernet):
+            loss = self.architecture_loss(supernet, batch, self.gates(supernet, step, 1))
+            # A logit that the loss does not depend on has the gradient zero, not none.
+            backward(loss + 0.0 * sum(p.sum() for p in self.parameters()))
         return loss.detach()
 
     def architecture_loss(self, supernet: Supernet, batch: Batch, gates: Gates) -> Tensor:
@@ -225,6 +229,19 @@ class PathRelaxation(Relaxation):
             backward(loss)
             total += loss.detach()
         return total / len(architectures)
+
+
+@contextmanager
+def held_still(supernet: Supernet) -> Iterator[None]:
+    """Let no gradients of a supernet's weights be computed, which saves time and memory."""
+    trained = [p for p in supernet.parameters() if p.requires_grad]
+    try:
+        for parameter in trained:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_()
 
 
 def hard_gates(soft: Mapping[str, Tensor]) -> dict[str, Gate]:

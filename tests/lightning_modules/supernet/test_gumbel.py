@@ -228,6 +228,19 @@ def test_gradient_of_first_order_by_differences() -> None:
 
 
 @pytest.mark.parametrize("kind", [Gdas, FBNet, Darts])
+def test_an_architecture_step_gives_gradients_to_all_logits_and_no_weight(
+    kind: type[LogitRelaxation],
+) -> None:
+    supernet, relaxation = make(kind)
+    with torch.no_grad():  # All edges of GDAS are zero.
+        for logits in relaxation.logits.values():
+            logits[supernet.choices["edge_0_1"].index("none")] += 100
+    relaxation.architecture_step(supernet, make_batch(), make_batch(2), STEP, Tensor.backward)
+    assert all(logits.grad is not None for logits in relaxation.logits.values())
+    assert all(p.grad is None and p.requires_grad for p in supernet.parameters())
+
+
+@pytest.mark.parametrize("kind", [Gdas, FBNet, Darts])
 def test_steps_depend_on_seed_and_number_alone(kind: type[LogitRelaxation]) -> None:
     def gates(seed: int, number: int, purpose: int = 0) -> str:
         supernet, relaxation = make(kind, seed=seed)
