@@ -21,7 +21,7 @@ def prior_from_scores(
     architectures: Sequence[Architecture],
     scores: Sequence[float],
     *,
-    temperature: float = 0.05,
+    temperature: float = 0.02,
     floor: float = 0.1,
 ) -> Prior:
     """Fit the main effects of the choices to scores, and turn them into probabilities.
