@@ -85,11 +85,7 @@ def search(
     _runner.check_options(objectives, n_trials, epochs, final_epochs, timeout, OBJECTIVES)
     bounds = parse_constraints(constraint, OBJECTIVES)
     wanted = [*objectives, *(bound.metric for bound in bounds)]
-    if latency_table is not None and LATENCY not in wanted:
-        raise CommandError(
-            f"Expected option --latency-table only with {LATENCY} as an objective or in a "
-            f"constraint but got {latency_table!r} for {' '.join(dict.fromkeys(wanted))}."
-        )
+    _check_use_of(latency_table, wanted)
     choice = StageOptions(supernet, supernet_epochs, supernet_paths, inherit_weights, evaluate)
     choice.check(pruner)
     check_output(Path(output, study_name or ""))
@@ -162,6 +158,15 @@ def search(
         ),
         stage,
     )
+
+
+def _check_use_of(latency_table: str | None, metrics: Sequence[str]) -> None:
+    """Raise a CommandError if there is a table but no latency among the metrics."""
+    if latency_table is not None and LATENCY not in metrics:
+        raise CommandError(
+            f"Expected option --latency-table only with {LATENCY} as an objective or in a "
+            f"constraint but got {latency_table!r} for {' '.join(dict.fromkeys(metrics))}."
+        )
 
 
 def _read_latencies(
