@@ -39,13 +39,13 @@ def build_supernet(space: SearchSpace, **arguments: Any) -> Supernet:
             f"Expected argument `space` to be of the search spaces {sorted(SUPERNETS)} "
             f"but got one of {space.name!r}; add its supernet to `SUPERNETS`."
         )
-    try:
-        inspect.signature(make).bind(space, **arguments)
-    except TypeError as error:
+    known = inspect.signature(make).parameters
+    unknown = [name for name in arguments if name not in known]
+    if unknown:
         raise ValueError(
-            f"Expected the arguments of the supernet of search space `{space.name}` "
-            f"but got {sorted(arguments)} ({error})."
-        ) from error
+            f"Expected the supernet of search space `{space.name}` to have the arguments given "
+            f"but it has no {unknown}."
+        )
     supernet = make(space, **arguments)
     supernet.arguments = dict(arguments)
     return supernet

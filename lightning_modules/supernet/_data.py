@@ -100,8 +100,8 @@ class SupernetDataModule(pl.LightningDataModule):
         assert batch_size is not None
         if len(indices) < batch_size:
             raise ValueError(
-                f"Expected argument `datamodule` to have at least {batch_size} training images, "
-                f"one batch, in each part but got {len(indices)}."
+                f"Expected argument `batch_size` to be at most {len(indices)}, the training "
+                f"images in a part for weights or architecture, but got {batch_size}."
             )
         part = Subset(whole.dataset, indices)
         return DataLoader(

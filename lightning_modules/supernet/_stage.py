@@ -152,18 +152,29 @@ class SupernetStage:
             RuntimeError: If the training diverged.
         """
         with _training.evaluation(self._device):
-            self.datamodule.prepare_data()
-            self.datamodule.setup("fit")
+            data = self.split_data()
             folder = self._open_folder()
             module = _training.RANDOM_STATE.seeded(self._make_module, self.seed, self._device)
-            data = SupernetDataModule(
-                self.datamodule,
-                architecture_fraction=0.5 if module.relaxation.learns else 0.0,
-                seed=self.seed,
-            )
             with _training.quiet():
                 self._fit(module, data, folder)
             return self._result(module, data, folder)
+
+    def split_data(self) -> SupernetDataModule:
+        """Set the data up and split it as the training will.
+
+        Raises:
+            ValueError: If there is less than a batch of images in a part.
+        """
+        self.datamodule.prepare_data()
+        self.datamodule.setup("fit")
+        fraction = 0.5 if RELAXATIONS[self.relaxation].learns else 0.0
+        data, tried = (
+            SupernetDataModule(self.datamodule, architecture_fraction=fraction, seed=self.seed)
+            for _ in range(2)
+        )
+        with _training.quiet():
+            tried.train_dataloader()
+        return data
 
     def _make_module(self) -> SupernetModule:
         input_shape, num_classes = _training.data_description(self.datamodule)

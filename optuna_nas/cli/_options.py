@@ -99,10 +99,12 @@ def search_options(
         pool: Number of proposals of which --screen takes one.
         supernet: Before the first trial, train a network that holds all candidates in this way;
             what it learns makes the study start where it should.
-        supernet_epochs: Epochs of the supernet; by default those that suit the way.
+        supernet_epochs: Epochs of the supernet; by default 2 for fairnas and darts-second-order, 4
+            for darts and fbnet, 5 for ofa, 6 for enas, 8 for gdas and pcdarts, 10 for spos.
         supernet_paths: Architectures that are scored with the weights of the supernet, if the way
             does not learn probabilities itself.
-        inherit_weights: Start the training of each trial from the weights of the supernet.
+        inherit_weights: Start the training of each trial, but not of the finished network, from
+            the weights of the supernet.
         evaluate: How trials are measured: training, or only scored with the weights of the
             supernet.
         latency_table: File of optuna-nas profile, from which latency_ms is predicted instead of
@@ -116,7 +118,7 @@ def search_options(
         storage: URL of the Optuna storage, or a path ending in .log for a journal file.
         study_name: Name of the study; an existing one is continued. By default a new one.
         tracking_uri: MLflow tracking URI.
-        output: Folder for the finished network.
+        output: Folder for the finished network, and for the supernet.
     """
 
 
@@ -146,7 +148,8 @@ def supernet_options(
         data: digits, fashion-mnist, an .npz file with X and y, or a folder of class folders.
         space: cell, chain, darts, mobile, fbnet, mobilenet_v3 or efficientnet.
         supernet: The way in which it is trained.
-        supernet_epochs: Epochs; by default those that suit the way.
+        supernet_epochs: Epochs; by default 2 for fairnas and darts-second-order, 4 for darts and
+            fbnet, 5 for ofa, 6 for enas, 8 for gdas and pcdarts, 10 for spos.
         supernet_paths: Architectures that are scored with its weights, if the way does not learn
             probabilities itself.
         tracking_uri: MLflow tracking URI.

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 import warnings
 
+import numpy as np
+from scipy.stats import entropy
 import torch
 
 from lightning_modules import LatencyTable
 from lightning_modules.datamodules import InMemoryDataModule
 from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import PRIOR_FILE
+from lightning_modules.supernet import SUPERNET_FILE
 from lightning_modules.supernet import SupernetModule
 from lightning_modules.supernet import SupernetResult
 from lightning_modules.supernet import SUPERNETS
@@ -33,12 +36,14 @@ from optuna_nas.cli._finish import Training
 from optuna_nas.cli._lock import alone_in
 from optuna_nas.search_space import Architecture
 from optuna_nas.search_space import SearchSpace
+from optuna_nas.supernet import Prior
 
 
 NONE = "none"
 """The value of ``--supernet`` for a search without the stage."""
 
 _ORIGIN = "origin.json"
+_UNIFORM = 0.99
 _LOOKS_COLLAPSED = "The supernet stage looks collapsed"
 
 
@@ -155,7 +160,7 @@ def make_stage(
         ) from error
     try:
         SupernetModule(supernet, relaxation, **{**kind.module_arguments, **(training or {})})
-        return SupernetStage(
+        stage = SupernetStage(
             space=named.space,
             datamodule=module,
             relaxation=choice.supernet,
@@ -171,8 +176,10 @@ def make_stage(
             precision=options.precision,
             **more,
         )
+        stage.split_data()  # Before anything is written: another --batch-size may be needed.
     except ValueError as error:
         raise as_command_error(error) from error
+    return stage
 
 
 def run_stage(stage: SupernetStage, options: Training) -> SupernetResult:
@@ -183,7 +190,12 @@ def run_stage(stage: SupernetStage, options: Training) -> SupernetResult:
     """
     folder = Path(str(stage.folder))
     epochs = f"{stage.epochs} epoch{'s' if stage.epochs > 1 else ''}"
-    print(f"Training a supernet by {stage.relaxation} for {epochs} in {folder} ...", flush=True)
+    if (folder / SUPERNET_FILE).is_file():
+        print(f"Reading the supernet in {folder} ...", flush=True)
+    else:
+        print(
+            f"Training a supernet by {stage.relaxation} for {epochs} in {folder} ...", flush=True
+        )
     _check_origin(folder, {"data": options.data, **options.data_arguments})
     try:
         with warnings.catch_warnings():  # It is told below, also where nothing is trained.
@@ -199,7 +211,23 @@ def run_stage(stage: SupernetStage, options: Training) -> SupernetResult:
             "--supernet-epochs may help.",
             stacklevel=2,
         )
+    elif uncertainty(result.prior) > _UNIFORM:
+        warnings.warn(
+            "The prior of the supernet stage is close to uniform; more --supernet-epochs or a "
+            "smaller --batch-size may help.",
+            stacklevel=2,
+        )
     return result
+
+
+def uncertainty(prior: Prior) -> float:
+    """Return the mean entropy of a prior's decisions relative to uniform ones, in [0, 1]."""
+    shares = [
+        float(entropy(prior[name]) / np.log(len(prior[name])))
+        for name in prior.space.distributions
+        if len(prior[name]) > 1
+    ]
+    return float(np.mean(shares)) if shares else 0.0
 
 
 def describe_stage(stage: SupernetStage, options: Training) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import json
 import multiprocessing
 from pathlib import Path
+import re
 import signal
 from typing import Any
 from typing import get_args
@@ -211,7 +212,7 @@ def test_stage_alone(
         only.data.metrics
     )
     rng = np.random.default_rng(0)
-    np.savez("data.npz", X=rng.random((60, 8, 8)), y=np.repeat(["a", "b"], 30))
+    np.savez("data.npz", X=rng.random((400, 8, 8)), y=np.repeat(["a", "b"], 200))
     for option, value, key in [
         ("--supernet", "gdas", "relaxation"),
         ("--supernet-epochs", "2", "epochs"),
@@ -222,6 +223,23 @@ def test_stage_alone(
         assert "the stage in out to be continued with its" in line
         assert key in line
         assert line.endswith("give another folder.")
+
+
+def test_data_that_is_too_small_leaves_nothing_behind(
+    tracking: str,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("data.npz", X=np.random.default_rng(0).random((60, 8, 8)), y=["a", "b"] * 30)
+    stage = ["supernet", "--data", "data.npz", "--supernet", "gdas", "--output", "out"]
+    assert main([*stage, "--batch-size", "96", "--tracking-uri", tracking]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(
+        r"Expected option --batch-size to be at most \d+, the training images in", line
+    )
+    assert not Path("out").exists()
 
 
 def test_collapse_is_told(

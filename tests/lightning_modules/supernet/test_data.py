@@ -304,7 +304,7 @@ def test_a_subset_is_split() -> None:
 @pytest.mark.parametrize(("fraction", "batch_size", "n"), [(0.5, 27, 26), (0.05, 5, 3)])
 def test_parts_of_less_than_a_batch(fraction: float, batch_size: int, n: int) -> None:
     data = made(architecture_fraction=fraction, batch_size=batch_size)
-    with pytest.raises(ValueError, match=f"at least {batch_size} training images.* but got {n}"):
+    with pytest.raises(ValueError, match=f"at most {n}, the training .* but got {batch_size}"):
         data.train_dataloader()
 
 
