@@ -319,7 +319,7 @@ def test_types_and_pool_sizes_take_one_choice() -> None:
 
 
 def test_pc_darts_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^Expected the arguments .*`chain` .*partial_channels"):
+    with pytest.raises(ValueError, match=r"^Expected the supernet .*`chain` .*partial_channels"):
         make(**PartialChannels.supernet_arguments)
     with pytest.raises(ValueError, match=r"^Expected argument `supernet`.*`chain` without cells"):
         PartialChannels(make())

@@ -215,7 +215,7 @@ def test_wrong_arguments(argument: str, value: Any) -> None:
 def test_wrong_numbers_and_sizes() -> None:
     with pytest.raises(ValueError, match="`learning_rate` to be above 0 but got nan"):
         make(training={"learning_rate": math.nan})
-    with pytest.raises(ValueError, match="arguments of the supernet of search space `cell`"):
+    with pytest.raises(ValueError, match=r"`cell` .* has no \['chanels'\]"):
         make(chanels=4)
 
 
