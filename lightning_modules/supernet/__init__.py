@@ -1,5 +1,6 @@
 """Supernets: one network for all architectures of a space, trained before the study."""
 
+from lightning_modules.supernet._build import build_relaxed
 from lightning_modules.supernet._build import build_supernet
 from lightning_modules.supernet._build import SUPERNETS
 from lightning_modules.supernet._cell import CellSupernet
@@ -55,6 +56,7 @@ __all__ = [
     "SupernetSearch",
     "SupernetStage",
     "architecture_eigenvalue",
+    "build_relaxed",
     "build_supernet",
     "inherit_weights",
     "is_collapsed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
 import inspect
 from typing import Any
 
@@ -11,6 +12,8 @@ from lightning_modules.supernet._chain import ChainSupernet
 from lightning_modules.supernet._darts import DartsSupernet
 from lightning_modules.supernet._mobile import MobileSupernet
 from lightning_modules.supernet._supernet import Supernet
+from lightning_modules.supernet.relaxations import find_relaxation
+from lightning_modules.supernet.relaxations import Relaxation
 from optuna_nas.search_space import SearchSpace
 
 
@@ -49,3 +52,29 @@ def build_supernet(space: SearchSpace, **arguments: Any) -> Supernet:
     supernet = make(space, **arguments)
     supernet.arguments = dict(arguments)
     return supernet
+
+
+def build_relaxed(
+    space: SearchSpace,
+    relaxation: str,
+    *,
+    relaxation_arguments: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    **arguments: Any,
+) -> tuple[Supernet, Relaxation]:
+    """Build the supernet that a relaxation wants, and the relaxation.
+
+    Args:
+        space: The search space.
+        relaxation: Name of the relaxation.
+        relaxation_arguments: More arguments of it.
+        seed: Seed of the relaxation; the weights come from the global generator.
+        arguments: Those of :func:`build_supernet`, which come before the relaxation's wishes.
+
+    Raises:
+        ValueError: If the relaxation is unknown or does not suit the space, or an argument is
+            wrong.
+    """
+    kind = find_relaxation(relaxation)
+    supernet = build_supernet(space, **{**kind.supernet_arguments, **arguments})
+    return supernet, kind(supernet, seed=seed, **(relaxation_arguments or {}))

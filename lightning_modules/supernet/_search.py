@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.supernet._build import build_supernet
+from lightning_modules.supernet._build import build_relaxed
 from lightning_modules.supernet._evaluate import batch_statistics
 from lightning_modules.supernet._evaluate import SupernetEvaluator
 from lightning_modules.supernet._optimizers import make_optimizers
@@ -19,8 +19,8 @@ from lightning_modules.supernet._optimizers import supernet_rate_factor
 from lightning_modules.supernet._paths import PathScores
 from lightning_modules.supernet._stage import DEFAULT_RELAXATION
 from lightning_modules.supernet.relaxations import Batch
+from lightning_modules.supernet.relaxations import find_relaxation
 from lightning_modules.supernet.relaxations import Relaxation
-from lightning_modules.supernet.relaxations import RELAXATIONS
 from lightning_modules.supernet.relaxations import Step
 from optuna_nas import Architecture
 from optuna_nas.search_space import SearchSpace
@@ -72,27 +72,24 @@ class SupernetSearch:
         training: Mapping[str, Any] | None = None,
         **network: Any,
     ) -> None:
-        if relaxation not in RELAXATIONS:
-            raise ValueError(
-                f"Expected argument `relaxation` to be one of {list(RELAXATIONS)} "
-                f"but got {relaxation!r}."
-            )
+        kind = find_relaxation(relaxation)
         for name, value, least in [("n_epochs", n_epochs, 1), ("seed", seed, 0)]:
             if value < least:
                 raise ValueError(
                     f"Expected argument `{name}` to be at least {least} but got {value}."
                 )
-        kind = RELAXATIONS[relaxation]
         _check_names(training or {})
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.supernet = build_supernet(
+            supernet, relaxed = build_relaxed(
                 space,
+                relaxation,
+                seed=seed,
                 input_shape=input_shape,
                 num_classes=num_classes,
-                **{**kind.supernet_arguments, **network},
-            ).to(device)
-        self.relaxation = kind(self.supernet, seed=seed).to(device)
+                **network,
+            )
+        self.supernet, self.relaxation = supernet.to(device), relaxed.to(device)
         self.optimizers = make_optimizers(
             self.supernet, self.relaxation, **{**_of_optimizers(kind), **(training or {})}
         )

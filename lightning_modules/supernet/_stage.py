@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_modules import _training
-from lightning_modules.supernet._build import build_supernet
+from lightning_modules.supernet._build import build_relaxed
 from lightning_modules.supernet._collapse import is_collapsed
 from lightning_modules.supernet._data import SupernetDataModule
 from lightning_modules.supernet._evaluate import SupernetEvaluator
@@ -26,8 +26,8 @@ from lightning_modules.supernet._paths import PathScores
 from lightning_modules.supernet._stage_follower import EpochReport
 from lightning_modules.supernet._stage_follower import StageFollower
 from lightning_modules.supernet._supernet import Supernet
+from lightning_modules.supernet.relaxations import find_relaxation
 from lightning_modules.supernet.relaxations import Relaxation
-from lightning_modules.supernet.relaxations import RELAXATIONS
 from optuna_nas import Architecture
 from optuna_nas.search_space import SearchSpace
 from optuna_nas.supernet import Prior
@@ -122,11 +122,7 @@ class SupernetStage:
     progress: bool = False
 
     def __post_init__(self) -> None:
-        if self.relaxation not in RELAXATIONS:
-            raise ValueError(
-                f"Expected argument `relaxation` to be one of {list(RELAXATIONS)} "
-                f"but got {self.relaxation!r}."
-            )
+        self._kind = find_relaxation(self.relaxation)
         for name, value, least in [
             ("max_epochs", self.epochs, 1),
             ("n_paths", self.n_paths, 2),
@@ -141,7 +137,7 @@ class SupernetStage:
     @property
     def epochs(self) -> int:
         """Epochs of the training."""
-        own = RELAXATIONS[self.relaxation].epochs
+        own = self._kind.epochs
         return own if self.max_epochs is None else self.max_epochs
 
     def run(self) -> SupernetResult:
@@ -154,7 +150,9 @@ class SupernetStage:
         with _training.evaluation(self._device):
             data = self.split_data()
             folder = self._open_folder()
-            module = _training.RANDOM_STATE.seeded(self._make_module, self.seed, self._device)
+            module = _training.RANDOM_STATE.seeded(
+                lambda: self.make_module(*self.build()), self.seed, self._device
+            )
             with _training.quiet():
                 self._fit(module, data, folder)
             return self._result(module, data, folder)
@@ -167,7 +165,7 @@ class SupernetStage:
         """
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
-        fraction = 0.5 if RELAXATIONS[self.relaxation].learns else 0.0
+        fraction = 0.5 if self._kind.learns else 0.0
         data, tried = (
             SupernetDataModule(self.datamodule, architecture_fraction=fraction, seed=self.seed)
             for _ in range(2)
@@ -176,19 +174,31 @@ class SupernetStage:
             tried.train_dataloader()
         return data
 
-    def _make_module(self) -> SupernetModule:
+    def build(self) -> tuple[Supernet, Relaxation]:
+        """Build the supernet, whose weights come from the global generator, and the relaxation.
+
+        Raises:
+            ValueError: If the relaxation does not suit the space, or an argument is wrong.
+        """
         input_shape, num_classes = _training.data_description(self.datamodule)
-        kind = RELAXATIONS[self.relaxation]
-        arguments = {**kind.supernet_arguments, **(self.network or {})}
-        supernet = build_supernet(
-            self.space, input_shape=input_shape, num_classes=num_classes, **arguments
+        return build_relaxed(
+            self.space,
+            self.relaxation,
+            relaxation_arguments=self.relaxation_arguments,
+            seed=self.seed,
+            input_shape=input_shape,
+            num_classes=num_classes,
+            **(self.network or {}),
         )
-        relaxation: Relaxation = kind(
-            supernet, seed=self.seed, **(self.relaxation_arguments or {})
-        )
-        return SupernetModule(
-            supernet, relaxation, **{**kind.module_arguments, **(self.training or {})}
-        )
+
+    def make_module(self, supernet: Supernet, relaxation: Relaxation) -> SupernetModule:
+        """Make the module that trains what :meth:`build` returned.
+
+        Raises:
+            ValueError: If an argument of it is out of its range.
+        """
+        arguments = {**self._kind.module_arguments, **(self.training or {})}
+        return SupernetModule(supernet, relaxation, **arguments)
 
     def _fit(self, module: SupernetModule, data: SupernetDataModule, folder: Path | None) -> None:
         resume = None if folder is None else folder / _RESUME

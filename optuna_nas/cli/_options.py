@@ -8,6 +8,19 @@ from typing import Literal
 DEFAULT_STORAGE = "sqlite:///optuna.db"
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 
+RelaxationName = Literal[
+    "fairnas",
+    "gdas",
+    "darts",
+    "darts-second-order",
+    "fbnet",
+    "pcdarts",
+    "spos",
+    "enas",
+    "ofa",
+]
+"""The ways to train a supernet; the same as in lightning_modules, which is heavy to import."""
+
 
 def training_options(
     *,
@@ -59,18 +72,7 @@ def search_options(
     ] = "genetic",
     pruner: Literal["none", "median", "successive-halving", "hyperband"] = "none",
     pool: int = 16,
-    supernet: Literal[
-        "none",
-        "fairnas",
-        "gdas",
-        "darts",
-        "darts-second-order",
-        "fbnet",
-        "pcdarts",
-        "spos",
-        "enas",
-        "ofa",
-    ] = "none",
+    supernet: Literal["none", RelaxationName] = "none",
     supernet_epochs: int | None = None,
     supernet_paths: int = 250,
     inherit_weights: bool = False,
@@ -126,17 +128,7 @@ def supernet_options(
     *,
     data: str = "digits",
     space: str = "cell",
-    supernet: Literal[
-        "fairnas",
-        "gdas",
-        "darts",
-        "darts-second-order",
-        "fbnet",
-        "pcdarts",
-        "spos",
-        "enas",
-        "ofa",
-    ] = "fairnas",
+    supernet: RelaxationName = "fairnas",
     supernet_epochs: int | None = None,
     supernet_paths: int = 250,
     tracking_uri: str = DEFAULT_TRACKING_URI,

@@ -19,10 +19,8 @@ import torch
 
 from lightning_modules import LatencyTable
 from lightning_modules.datamodules import InMemoryDataModule
-from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import PRIOR_FILE
 from lightning_modules.supernet import SUPERNET_FILE
-from lightning_modules.supernet import SupernetModule
 from lightning_modules.supernet import SupernetResult
 from lightning_modules.supernet import SUPERNETS
 from lightning_modules.supernet import SupernetStage
@@ -143,23 +141,7 @@ def make_stage(
     kind = choice.relaxation
     costs = (LatencyFactor(table),) if table is not None and issubclass(kind, FBNet) else ()
     arguments: dict[str, Any] = {"costs": costs} if costs else {}
-    try:  # Better one error now than one in the stage.
-        with torch.random.fork_rng(devices=[]):
-            supernet = build_supernet(
-                named.space,
-                input_shape=module.input_shape,
-                num_classes=module.num_classes,
-                **{**kind.supernet_arguments, **named.network},
-            )
-            relaxation = kind(supernet, seed=options.seed, **arguments)
-    except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise CommandError(
-            f"Expected option --supernet {choice.supernet} to suit --space {named.name} but it "
-            f"does not: {reason}"
-        ) from error
     try:
-        SupernetModule(supernet, relaxation, **{**kind.module_arguments, **(training or {})})
         stage = SupernetStage(
             space=named.space,
             datamodule=module,
@@ -176,10 +158,28 @@ def make_stage(
             precision=options.precision,
             **more,
         )
-        stage.split_data()  # Before anything is written: another --batch-size may be needed.
     except ValueError as error:
         raise as_command_error(error) from error
+    _check_stage(stage, named.name)
     return stage
+
+
+def _check_stage(stage: SupernetStage, space: str) -> None:
+    """Raise a CommandError for what would stop the stage; nothing is written before."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            built = stage.build()
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise CommandError(
+            f"Expected option --supernet {stage.relaxation} to suit --space {space} but it "
+            f"does not: {reason}"
+        ) from error
+    try:
+        stage.make_module(*built)
+        stage.split_data()  # Another --batch-size may be needed.
+    except ValueError as error:
+        raise as_command_error(error) from error
 
 
 def run_stage(stage: SupernetStage, options: Training) -> SupernetResult:

@@ -38,6 +38,7 @@ __all__ = [
     "SinglePath",
     "Step",
     "fair_architectures",
+    "find_relaxation",
 ]
 
 RELAXATIONS: dict[str, type[Relaxation]] = {
@@ -55,3 +56,16 @@ RELAXATIONS: dict[str, type[Relaxation]] = {
     )
 }
 """Relaxations by their names on the command line; one of your own can be added."""
+
+
+def find_relaxation(name: str) -> type[Relaxation]:
+    """Return the relaxation with a name of :data:`RELAXATIONS`.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if name not in RELAXATIONS:
+        raise ValueError(
+            f"Expected argument `relaxation` to be one of {list(RELAXATIONS)} but got {name!r}."
+        )
+    return RELAXATIONS[name]
