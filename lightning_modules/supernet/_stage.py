@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-import copy
 from dataclasses import dataclass
 import json
 import os
@@ -15,13 +14,14 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_modules import _training
+from lightning_modules.proxies._registry import check_names
 from lightning_modules.supernet._build import build_relaxed
 from lightning_modules.supernet._collapse import is_collapsed
 from lightning_modules.supernet._data import SupernetDataModule
-from lightning_modules.supernet._evaluate import SupernetEvaluator
 from lightning_modules.supernet._file import save_supernet
 from lightning_modules.supernet._guards import CollapseGuard
 from lightning_modules.supernet._module import SupernetModule
+from lightning_modules.supernet._path_evaluator import PathEvaluator
 from lightning_modules.supernet._paths import PathScores
 from lightning_modules.supernet._stage_follower import EpochReport
 from lightning_modules.supernet._stage_follower import StageFollower
@@ -74,6 +74,8 @@ class SupernetStage:
     A relaxation that learns logits leaves their probabilities. One that trains paths alone leaves
     those of :func:`~optuna_nas.supernet.prior_from_scores`: :attr:`n_paths` paths, drawn so that
     all choices appear equally, are ranked by their validation loss with the supernet's weights.
+    By default a zero-cost proxy is counted as well, and the last paths are drawn near the best:
+    see :class:`PathScores`.
 
     With a folder, the stage can be killed and run again: the training goes on at the last finished
     epoch and no path is scored twice.
@@ -89,6 +91,10 @@ class SupernetStage:
         network: Arguments of the space's supernet besides the data's shape.
         training: Arguments of :class:`SupernetModule`; by default those of the relaxation.
         n_paths: Paths to score, at least 2.
+        proxy: Zero-cost proxy of the paths' untrained networks, of
+            :data:`~lightning_modules.proxies.PROXIES`, which is counted beside their loss; None
+            counts the loss alone. Of no use where the relaxation learns probabilities.
+        proxy_weight: Part of the proxy in the mean rank, in (0, 1].
         folder: Where to keep the state and the result; by default nothing is written.
         seed: Seed of weights, data order and random choices, at least 0.
         accelerator: Of the trainer.
@@ -111,6 +117,8 @@ class SupernetStage:
     network: Mapping[str, Any] | None = None
     training: Mapping[str, Any] | None = None
     n_paths: int = 250
+    proxy: str | None = "synflow"
+    proxy_weight: float = 0.75
     folder: str | Path | None = None
     seed: int = 0
     accelerator: str = "auto"
@@ -132,6 +140,12 @@ class SupernetStage:
                 raise ValueError(
                     f"Expected argument `{name}` to be at least {least} but got {value}."
                 )
+        if self.proxy is not None:
+            check_names("proxy", [self.proxy])
+        if not 0 < self.proxy_weight <= 1:
+            raise ValueError(
+                f"Expected argument `proxy_weight` to be in (0, 1] but got {self.proxy_weight}."
+            )
         self._device = _training.select_device(self.accelerator, self.devices)
 
     @property
@@ -245,14 +259,14 @@ class SupernetStage:
             probabilities = module.relaxation.probabilities()
             architecture, prior = supernet.derive(probabilities), supernet.prior(probabilities)
         else:
-            # Seeded, as a loader may draw its order from the global generator.
-            evaluator = _training.RANDOM_STATE.seeded(
-                lambda: SupernetEvaluator.from_data(supernet, copy.copy(data.datamodule)),
-                self.seed,
-                self._device,
+            scores = PathScores(
+                self.space,
+                None if folder is None else folder / _SCORES,
+                proxy=self.proxy,
+                proxy_weight=self.proxy_weight,
             )
-            scores = PathScores(self.space, None if folder is None else folder / _SCORES)
-            scores.fill(evaluator, self.n_paths, seed=self.seed, progress=self.progress)
+            evaluate = PathEvaluator(supernet, data.datamodule, proxy=self.proxy, seed=self.seed)
+            scores.fill(evaluate, self.n_paths, seed=self.seed, progress=self.progress)
             prior = scores.prior()
             architecture = prior.most_likely()
         path = None
@@ -295,6 +309,7 @@ class SupernetStage:
             "epochs": self.epochs,
             "network": dict(self.network or {}),
             "training": dict(self.training or {}),
+            "proxy": None if self._kind.learns else self.proxy,
             "seed": self.seed,
             "datamodule": type(self.datamodule).__name__,
             "batch_size": getattr(self.datamodule, "batch_size", None),

@@ -8,15 +8,24 @@ from optuna_nas.supernet._prior import Prior
 
 
 if TYPE_CHECKING:
+    from optuna_nas.supernet._elite import prior_from_elite
     from optuna_nas.supernet._main_effects import prior_from_scores
     from optuna_nas.supernet._record import store_prior
     from optuna_nas.supernet._record import stored_prior
     from optuna_nas.supernet._warm_start import warm_start
 
 
-__all__ = ["Prior", "prior_from_scores", "store_prior", "stored_prior", "warm_start"]
+__all__ = [
+    "Prior",
+    "prior_from_elite",
+    "prior_from_scores",
+    "store_prior",
+    "stored_prior",
+    "warm_start",
+]
 
 _LATER = {
+    "prior_from_elite": "optuna_nas.supernet._elite",
     "prior_from_scores": "optuna_nas.supernet._main_effects",  # Needs scipy.
     "store_prior": "optuna_nas.supernet._record",
     "stored_prior": "optuna_nas.supernet._record",

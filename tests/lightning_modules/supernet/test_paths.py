@@ -137,3 +137,82 @@ def test_a_path_without_a_number_is_the_worst() -> None:
     scores.fill(evaluate, 60)
     prior = scores.prior()
     assert int(np.argmin(prior["edge_0_1"])) == SPACE.operations.index("none")
+
+
+class WithProxy(Convolutions):
+    """Adds a proxy that likes convolutions of any size, and knows about one skip connection."""
+
+    def __call__(self, architecture: Architecture) -> Evaluation:
+        metrics = super().__call__(architecture).metrics
+        convs = sum("conv" in str(choice) for choice in architecture.values())
+        skip = 10.0 * (architecture["edge_0_3"] == "skip_connect")
+        return Evaluation({**metrics, "guess": convs + skip})
+
+
+WHOLE = CellSpace()
+
+
+def test_a_proxy_counts_as_much_as_its_weight() -> None:
+    found = []
+    for weight in (0.01, 1.0):
+        scores = PathScores(WHOLE, proxy="guess", proxy_weight=weight)
+        scores.fill(WithProxy(), 100)
+        found.append(scores.prior().most_likely()["edge_0_3"])
+    assert found == ["nor_conv_3x3", "skip_connect"]
+
+
+def test_with_a_proxy_the_last_paths_are_near_the_best() -> None:
+    scores, evaluate = PathScores(WHOLE, proxy="guess"), WithProxy()
+    scores.fill(evaluate, 100)
+    assert len(scores) == len(evaluate.calls) == 100
+    guesses = [scores[cell]["guess"] for cell in evaluate.calls]
+    first, second, third = (np.mean(guesses[a:b]) for a, b in [(0, 60), (60, 80), (80, 100)])
+    assert first + 4 < second
+    assert first + 4 < third
+    best = sorted(guesses)[-20:]
+    share = scores.prior()["edge_0_3"][WHOLE.operations.index("skip_connect")]
+    assert share == pytest.approx((sum(guess >= 10 for guess in best) + 0.1) / 20.5)
+
+
+@pytest.mark.parametrize("n_before", [3, 60, 70, 80, 95])
+def test_a_killed_refinement_draws_the_same_paths(tmp_path: Path, n_before: int) -> None:
+    file, inner = tmp_path / "paths.jsonl", WithProxy()
+    whole = PathScores(WHOLE, proxy="guess")
+    whole.fill(WithProxy(), 100, seed=3)
+
+    def dies(architecture: Architecture) -> Evaluation:
+        if len(inner.calls) == n_before:
+            raise InterruptedError
+        return inner(architecture)
+
+    with pytest.raises(InterruptedError):
+        PathScores(WHOLE, file, proxy="guess").fill(dies, 100, seed=3)
+    again = PathScores(WHOLE, file, proxy="guess")
+    again.fill(inner, 100, seed=3)
+    assert len(inner.calls) == 100
+    assert again.architectures == whole.architectures
+    assert again.prior().to_json() == whole.prior().to_json()
+
+
+def test_a_small_space_ends_with_a_proxy_too() -> None:
+    space = WHOLE.freeze(dict.fromkeys(list(WHOLE.distributions)[:5], "none"))
+    scores = PathScores(space, proxy="guess")
+    scores.fill(WithProxy(), 1000)
+    assert len(scores) == 5
+
+
+def test_a_proxy_that_is_no_number_is_the_worst() -> None:
+    def evaluate(architecture: Architecture) -> Evaluation:
+        bad = architecture["edge_0_1"] == "none"
+        metrics = {"val_accuracy": 0.1, "val_loss": 2.0, "guess": math.nan if bad else 1.0}
+        return Evaluation(metrics)
+
+    scores = PathScores(SPACE, proxy="guess")
+    scores.fill(evaluate, 60)
+    assert int(np.argmin(scores.prior()["edge_0_1"])) == SPACE.operations.index("none")
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.5, -1.0, math.nan])
+def test_a_wrong_weight(weight: float) -> None:
+    with pytest.raises(ValueError, match=r"`proxy_weight` to be in \(0, 1\] but got"):
+        PathScores(SPACE, proxy="guess", proxy_weight=weight)

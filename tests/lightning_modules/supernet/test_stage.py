@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import copy
+from functools import partial
 import json
 import math
 from pathlib import Path
@@ -17,7 +18,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data import random_split
 from torch.utils.data import TensorDataset
 
+from lightning_modules.builders import build_cell_network
 from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.proxies import ProxyEvaluator
 from lightning_modules.supernet import load_supernet
 from lightning_modules.supernet import PRIOR_FILE
 from lightning_modules.supernet import SUPERNET_FILE
@@ -209,6 +212,8 @@ def test_a_process_killed_while_it_saves_loses_one_epoch_alone(
         ("relaxation", "fairnas", "relaxation"),
         ("max_epochs", 3, "epochs"),
         ("seed", 1, "seed"),
+        ("proxy", None, "proxy"),
+        ("proxy", "naswot", "proxy"),
         ("network", {**NETWORK, "channels": 8}, "network"),
         ("training", {"learning_rate": 0.1}, "training"),
         ("datamodule", DigitsDataModule(batch_size=128), "batch_size"),
@@ -365,11 +370,41 @@ def test_two_processes(relaxation: str, tmp_path: Path, capfd: pytest.CaptureFix
 
 @pytest.mark.parametrize(
     ("argument", "value"),
-    [("max_epochs", 0), ("n_paths", 1), ("seed", -1), ("relaxation", "evolution")],
+    [
+        ("max_epochs", 0),
+        ("n_paths", 1),
+        ("seed", -1),
+        ("relaxation", "evolution"),
+        ("proxy", "accuracy"),
+        ("proxy_weight", 0.0),
+        ("proxy_weight", 1.1),
+    ],
 )
 def test_arguments_out_of_range(argument: str, value: Any) -> None:
     with pytest.raises(ValueError, match=rf"^Expected argument `{argument}` .* but got "):
         stage(**{argument: value})
+
+
+def test_paths_are_judged_by_a_proxy_as_well() -> None:
+    space = CellSpace()
+    arguments = {"space": space, "n_paths": 30, "max_epochs": 1}
+    both = stage(**arguments).run()
+    assert both.scores is not None
+    assert len(both.scores) == 30
+    build = partial(build_cell_network, input_shape=(1, 8, 8), num_classes=10, **NETWORK)
+    guess = ProxyEvaluator(build, DigitsDataModule(batch_size=256), accelerator="cpu")
+    for architecture in both.scores.architectures[::10]:
+        expected = guess(architecture).metrics["synflow"]
+        assert both.scores[architecture]["synflow"] == pytest.approx(expected)
+    assert list(both.architecture.values()).count("nor_conv_3x3") >= 4
+    alone = stage(**arguments, proxy=None).run()
+    assert alone.scores is not None
+    first = alone.scores.architectures[0]
+    assert set(alone.scores[first]) == {"val_accuracy", "val_loss"}
+    assert alone.scores[first] == pytest.approx(
+        {name: both.scores[first][name] for name in ("val_accuracy", "val_loss")}
+    )
+    assert alone.prior.to_json() != both.prior.to_json()
 
 
 def test_values_are_finite_and_named() -> None:

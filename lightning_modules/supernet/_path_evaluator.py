@@ -1,0 +1,53 @@
+"""What a stage measures of a path: its loss with the shared weights, and a zero-cost proxy."""
+
+from __future__ import annotations
+
+import copy
+
+import pytorch_lightning as pl
+
+from lightning_modules import _training
+from lightning_modules.proxies import ProxyEvaluator
+from lightning_modules.supernet._evaluate import SupernetEvaluator
+from lightning_modules.supernet._supernet import Supernet
+from optuna_nas import Architecture
+from optuna_nas import Evaluation
+
+
+class PathEvaluator:
+    """Scores a path with the weights of the supernet, and by a proxy without them.
+
+    Args:
+        supernet: The trained supernet.
+        datamodule: A data module, set up; its test split is not used.
+        proxy: A name of :data:`~lightning_modules.proxies.PROXIES`, or None.
+        seed: Seed of the order of the images and of the proxy's initial weights, at least 0.
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        datamodule: pl.LightningDataModule,
+        *,
+        proxy: str | None,
+        seed: int,
+    ) -> None:
+        device = next(supernet.parameters()).device
+        # Seeded, as a loader may draw its order from the global generator.
+        self._shared = _training.RANDOM_STATE.seeded(
+            lambda: SupernetEvaluator.from_data(supernet, copy.copy(datamodule)), seed, device
+        )
+        self._untrained = proxy and ProxyEvaluator(
+            supernet.build,
+            datamodule,
+            metrics=[proxy],
+            seed=seed,
+            accelerator=device.type,
+        )
+
+    def __call__(self, architecture: Architecture) -> Evaluation:
+        """Return ``val_accuracy``, ``val_loss`` and the proxy of a path."""
+        metrics = dict(self._shared(architecture).metrics)
+        if self._untrained:
+            metrics |= self._untrained(architecture).metrics
+        return Evaluation(metrics)
