@@ -21,6 +21,7 @@ from lightning_modules.supernet import SupernetEvaluator
 from lightning_modules.supernet import SupernetStage
 from optuna_nas.cli._errors import as_command_error
 from optuna_nas.cli._finish import Training
+from optuna_nas.cli._interrupts import is_interrupt
 from optuna_nas.cli._runner import SearchRun
 from optuna_nas.cli._supernet import alone
 from optuna_nas.cli._supernet import describe_stage
@@ -133,7 +134,12 @@ class SearchStage:
             functools.partial(run.tracker.on_supernet_epoch, study),
         )
         run.tracker.start_supernet(study, describe_stage(stage, self.options))
-        result = run_stage(stage, self.options)
+        try:
+            result = run_stage(stage, self.options)
+        except Exception as error:
+            if not is_interrupt(error):
+                run.tracker.fail_supernet(study)
+            raise
         if stored_prior(study, self.options.named.space) is None:
             self._enqueue(run, result.prior, result.architecture)
             settings = describe_stage(stage, self.options)

@@ -62,6 +62,7 @@ def supernet(
                 tracker.log_supernet(result.prior, result.architecture, result.path)
         except (KeyboardInterrupt, Exception) as error:
             if not is_interrupt(error):
+                tracker.fail()
                 raise
             print("Interrupted; what is finished is kept. To go on: the same command")
             return 130

@@ -73,6 +73,10 @@ class Prior:
                 )
             self._probabilities[name] = values / values.sum()
 
+    def __repr__(self) -> str:
+        likely = self.space.to_string(self.most_likely())
+        return f"<Prior of {self.space.name!r}, most likely {likely}>"
+
     def __contains__(self, name: object) -> bool:
         return name in self._probabilities
 

@@ -172,6 +172,10 @@ class StudySession:
             files = {f"supernet_{name}": content for name, content in heat_map.items()}
             self._connection.log_files(self._parent_id, files)
 
+    def fail_stage(self) -> None:
+        """End the run of a stage that an error stopped."""
+        self._supernet().end("FAILED")
+
     def _supernet(self) -> StageRun:
         if self._stage_run is None:
             self._stage_run = StageRun(
@@ -197,7 +201,7 @@ class StudySession:
         for number in list(self._live):
             self._runs.kill(number)
         if self._stage.running:
-            self._supernet().kill()
+            self._supernet().end("KILLED")
 
     def close(self) -> None:
         """Bring everything up to date, draw the figures and end the parent run."""

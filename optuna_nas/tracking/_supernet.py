@@ -10,6 +10,7 @@ import hashlib
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from typing import Literal
 
 from optuna_nas.objective import ARCHITECTURE
 from optuna_nas.search_space import Architecture
@@ -132,7 +133,7 @@ class StageRun:
         self._digest = digest
         return heat_map
 
-    def kill(self) -> None:
+    def end(self, status: Literal["KILLED", "FAILED"]) -> None:
         """End the run of a stage that this process does not go on with."""
         self._stage.running = False
-        self._connection.client.set_terminated(self._id, "KILLED")
+        self._connection.client.set_terminated(self._id, status)

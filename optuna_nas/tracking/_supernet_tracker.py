@@ -107,10 +107,16 @@ class SupernetTracker(Guarded):
         self._connected().finish(prior, architecture, path)
 
     @guarded
+    def fail(self) -> None:
+        """End the run as FAILED if an error stopped the stage."""
+        if self._stage.running:
+            self._connected().end("FAILED")
+
+    @guarded
     def close(self) -> None:
         """End the run as KILLED if the stage was broken off."""
         if self._stage.running:
-            self._connected().kill()
+            self._connected().end("KILLED")
 
     def _connected(self) -> StageRun:
         if self._run is None:

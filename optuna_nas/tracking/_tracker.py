@@ -199,6 +199,12 @@ class MLflowTracker(Guarded):
         self._session(study).log_supernet(prior, architecture, path)
 
     @guarded
+    def fail_supernet(self, study: Study) -> None:
+        """End the run of a supernet stage that an error stopped as FAILED."""
+        if self._stage(study).running:
+            self._session(study).fail_stage()
+
+    @guarded
     def interrupt(self, study: Study | None = None) -> None:
         """Mark the runs of trials and supernet that an interruption broke off as KILLED.
 

@@ -22,6 +22,7 @@ from lightning_modules import evaluator as evaluator_module
 from lightning_modules.datamodules import make_datamodule
 from lightning_modules.supernet import load_supernet
 from lightning_modules.supernet import SupernetEvaluator
+from lightning_modules.supernet import SupernetStage
 from lightning_modules.supernet.relaxations import RELAXATIONS
 from optuna_nas import CellSpace
 from optuna_nas import DartsSpace
@@ -290,6 +291,39 @@ def test_killed_stage_goes_on(
     resumed = json.loads(Path("runs/killed-stage/supernet/prior.json").read_text())
     for name, probabilities in whole["probabilities"].items():
         assert resumed["probabilities"][name] == pytest.approx(probabilities, abs=1e-6)
+
+
+@pytest.mark.parametrize("command", ["search", "supernet"])
+def test_diverged_stage_is_a_failed_run(
+    tracking: str,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def diverge(stage: SupernetStage) -> None:
+        assert stage.report is not None
+        stage.report(0, {"supernet_loss": 1.0})
+        raise RuntimeError("The training of the supernet diverged.")
+
+    monkeypatch.setattr(SupernetStage, "run", diverge)
+    name = "diverged-stage" if command == "search" else "supernet"
+    more = ["--study-name", name] if command == "search" else ["--output", "out"]
+    arguments = [command, *STAGE, "--supernet", "spos", "--supernet-epochs", "2", *more]
+    assert main([*arguments, "--tracking-uri", tracking]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]  # MLflow may tell of its database before.
+    assert line == "optuna-nas: error: The training of the supernet diverged."
+    client = MlflowClient(tracking)
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    if command == "supernet":
+        folder = str(tmp_path / "out")
+        runs = [r for r in runs if r.data.tags["supernet.folder"] == folder]
+    (failed,) = [r for r in runs if r.info.run_name != name]
+    assert failed.info.status == "FAILED"
 
 
 @pytest.mark.slow

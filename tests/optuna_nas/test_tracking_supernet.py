@@ -134,6 +134,28 @@ def test_stage_that_is_broken_off_goes_on_with_its_run(
     check_artifacts(read)
 
 
+def test_stage_that_fails(uri: str, tmp_path: Path) -> None:  # noqa: F811
+    study = optuna.create_study(study_name="failed stage")
+    tracker = MLflowTracker(tracking_uri=uri)
+    tracker.fail_supernet(study)  # There is no stage yet.
+    tracker.start_supernet(study, {"epochs": 3})
+    tracker.fail_supernet(study)
+    tracker.close(study)
+    (run,) = children(uri, study)
+    assert run.info.status == "FAILED"
+
+    alone = SupernetTracker("failed stages", tracking_uri=uri, folder=tmp_path)
+    alone.fail()
+    alone.start()
+    alone.fail()
+    alone.close()
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("failed stages")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FAILED"
+
+
 def test_stage_with_other_settings_has_a_run_of_its_own(uri: str) -> None:  # noqa: F811
     study = optuna.create_study(study_name="other stage")
     for epochs in (3, 4):
