@@ -62,6 +62,7 @@ QUICK = {
     "data": "digits",
     "paths": 10,
     "cells": 10,
+    "val_images": 500,
     "runs": 2,
 }
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
@@ -81,6 +82,7 @@ def make_parser() -> ArgumentParser:
     add("--data", choices=["fashion-mnist", "digits"], default="fashion-mnist")
     add("--paths", type=int, default=250, help="that make the prior")
     add("--cells", type=int, default=200, help="random cells for the correlation")
+    add("--val-images", type=int, default=10_000, help="of the accuracies of the random cells")
     add("--runs", type=int, default=50, help="searches from each prior and without")
     add("--accelerator", default="auto")
     add("--threads", type=int, default=2)
@@ -117,17 +119,17 @@ def measure(name: str, seed: int, data: InMemoryDataModule, args: Namespace, fol
         "prior": result.prior.to_json(),
     }
     if result.scores is not None:
-        found["spearman"] = correlations(result, data, args.cells)
+        found["spearman"] = correlations(result, data, args)
     return found
 
 
 def correlations(
-    result: SupernetResult, data: InMemoryDataModule, n_cells: int
+    result: SupernetResult, data: InMemoryDataModule, args: Namespace
 ) -> dict[str, float]:
     """Return Spearman's correlation of shared-weight accuracy and loss with the table."""
     rng = np.random.default_rng(CELL_SEED)
-    cells = [SPACE.sample(rng) for _ in range(n_cells)]
-    evaluate = SupernetEvaluator.from_data(result.supernet, data)
+    cells = [SPACE.sample(rng) for _ in range(args.cells)]
+    evaluate = SupernetEvaluator.from_data(result.supernet, data, val_images=args.val_images)
     scores = [evaluate(cell).metrics for cell in cells]
     table = table_of("cifar10")
     truth = table.mean_accuracies()[[table.index(cell) for cell in cells]]
