@@ -37,17 +37,17 @@ class PathEvaluator:
         self._shared = _training.RANDOM_STATE.seeded(
             lambda: SupernetEvaluator.from_data(supernet, copy.copy(datamodule)), seed, device
         )
-        self._untrained = proxy and ProxyEvaluator(
-            supernet.build,
-            datamodule,
-            metrics=[proxy],
-            seed=seed,
-            accelerator=device.type,
+        self._untrained = (
+            None
+            if proxy is None
+            else ProxyEvaluator(
+                supernet.build, datamodule, metrics=[proxy], seed=seed, accelerator=device.type
+            )
         )
 
     def __call__(self, architecture: Architecture) -> Evaluation:
         """Return ``val_accuracy``, ``val_loss`` and the proxy of a path."""
         metrics = dict(self._shared(architecture).metrics)
-        if self._untrained:
+        if self._untrained is not None:
             metrics |= self._untrained(architecture).metrics
         return Evaluation(metrics)

@@ -54,10 +54,7 @@ class PathScores:
         proxy: str | None = None,
         proxy_weight: float = 0.75,
     ) -> None:
-        if not 0 < proxy_weight <= 1:
-            raise ValueError(
-                f"Expected argument `proxy_weight` to be in (0, 1] but got {proxy_weight}."
-            )
+        check_proxy_weight(proxy_weight)
         self.space = space
         self.proxy = proxy
         self.proxy_weight = proxy_weight
@@ -171,6 +168,14 @@ class PathScores:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(self._separator + json.dumps(entry) + "\n")
             self._separator = ""
+
+
+def check_proxy_weight(proxy_weight: float) -> None:
+    """Raise a ValueError if the part of a proxy is not in (0, 1]."""
+    if not 0 < proxy_weight <= 1:
+        raise ValueError(
+            f"Expected argument `proxy_weight` to be in (0, 1] but got {proxy_weight}."
+        )
 
 
 def _worst_if_nan(worth: float) -> float:

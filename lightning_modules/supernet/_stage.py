@@ -22,6 +22,7 @@ from lightning_modules.supernet._file import save_supernet
 from lightning_modules.supernet._guards import CollapseGuard
 from lightning_modules.supernet._module import SupernetModule
 from lightning_modules.supernet._path_evaluator import PathEvaluator
+from lightning_modules.supernet._paths import check_proxy_weight
 from lightning_modules.supernet._paths import PathScores
 from lightning_modules.supernet._stage_follower import EpochReport
 from lightning_modules.supernet._stage_follower import StageFollower
@@ -142,10 +143,7 @@ class SupernetStage:
                 )
         if self.proxy is not None:
             check_names("proxy", [self.proxy])
-        if not 0 < self.proxy_weight <= 1:
-            raise ValueError(
-                f"Expected argument `proxy_weight` to be in (0, 1] but got {self.proxy_weight}."
-            )
+        check_proxy_weight(self.proxy_weight)
         self._device = _training.select_device(self.accelerator, self.devices)
 
     @property

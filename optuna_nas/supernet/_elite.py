@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from optuna_nas.search_space import _choices
 from optuna_nas.search_space import Architecture
 from optuna_nas.search_space import SearchSpace
 from optuna_nas.supernet._prior import Prior
+from optuna_nas.supernet._scored import check_scores
+from optuna_nas.supernet._scored import indicators
 
 
 def prior_from_elite(
@@ -49,25 +50,12 @@ def prior_from_elite(
         >>> set(prior_from_elite(space, cells, pools, n_elite=10).most_likely().values())
         {'avg_pool_3x3'}
     """
-    if not architectures or len(architectures) != len(scores):
-        raise ValueError(
-            "Expected arguments `architectures` and `scores` to be as many, at least 1, but got "
-            f"{len(architectures)} and {len(scores)}."
-        )
-    if np.isnan(scores).any():
-        raise ValueError("Expected argument `scores` to be numbers but got NaN.")
+    check_scores(architectures, scores, least=1)
     if n_elite < 1:
         raise ValueError(f"Expected argument `n_elite` to be at least 1 but got {n_elite}.")
     if not smoothing > 0:
         raise ValueError(f"Expected argument `smoothing` to be above 0 but got {smoothing}.")
-    counts = {
-        name: np.full(_choices.n_choices(distribution), smoothing)
-        for name, distribution in space.distributions.items()
-    }
     order = np.argsort(-np.asarray(scores, dtype=float), kind="stable")
-    for position in order[:n_elite]:
-        for name, choice in space.require_member(architectures[position]).items():
-            found = _choices.index_of(space.distributions[name], choice)
-            assert found is not None
-            counts[name][found] += 1
+    taken = indicators(space, [architectures[i] for i in order[:n_elite]])
+    counts = {name: block.sum(axis=0) + smoothing for name, block in taken.items()}
     return Prior(space, counts, floor=floor)

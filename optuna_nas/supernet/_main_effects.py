@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import rankdata
 
-from optuna_nas.search_space import _choices
 from optuna_nas.search_space import Architecture
 from optuna_nas.search_space import SearchSpace
 from optuna_nas.supernet._prior import Prior
+from optuna_nas.supernet._scored import check_scores
+from optuna_nas.supernet._scored import indicators
 
 
 _RIDGE = 1.0
@@ -53,31 +54,18 @@ def prior_from_scores(
         >>> set(prior_from_scores(space, cells, convs).most_likely().values())
         {'nor_conv_3x3'}
     """
-    if len(architectures) < 2 or len(architectures) != len(scores):
-        raise ValueError(
-            "Expected arguments `architectures` and `scores` to be as many, at least 2, but got "
-            f"{len(architectures)} and {len(scores)}."
-        )
-    if np.isnan(scores).any():
-        raise ValueError("Expected argument `scores` to be numbers but got NaN.")
+    check_scores(architectures, scores, least=2)
     if not temperature > 0:
         raise ValueError(f"Expected argument `temperature` to be above 0 but got {temperature}.")
-    columns: dict[tuple[str, int], int] = {}
-    for name, distribution in space.distributions.items():
-        for index in range(_choices.n_choices(distribution)):
-            columns[name, index] = len(columns)
-    design = np.zeros((len(architectures), len(columns)))
-    for row, architecture in enumerate(architectures):
-        for name, choice in space.require_member(architecture).items():
-            found = _choices.index_of(space.distributions[name], choice)
-            assert found is not None
-            design[row, columns[name, found]] = 1
+    taken = indicators(space, architectures)
+    design = np.hstack(list(taken.values()))
     ranks = (rankdata(scores) - 0.5) / len(scores)
     centred = design - design.mean(axis=0)
-    gram = centred.T @ centred + _RIDGE * np.eye(len(columns))
+    gram = centred.T @ centred + _RIDGE * np.eye(design.shape[1])
     effects = np.linalg.solve(gram, centred.T @ (ranks - ranks.mean()))
-    probabilities: dict[str, np.ndarray] = {}
-    for name, distribution in space.distributions.items():
-        own = effects[[columns[name, i] for i in range(_choices.n_choices(distribution))]]
-        probabilities[name] = np.exp((own - own.max()) / temperature)
+    ends = np.cumsum([block.shape[1] for block in taken.values()])
+    probabilities = {
+        name: np.exp((own - own.max()) / temperature)
+        for name, own in zip(taken, np.split(effects, ends[:-1]), strict=True)
+    }
     return Prior(space, probabilities, floor=floor)
