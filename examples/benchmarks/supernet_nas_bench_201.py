@@ -81,6 +81,7 @@ def make_parser() -> ArgumentParser:
     add("--channels", type=int, default=8)
     add("--data", choices=["fashion-mnist", "digits"], default="fashion-mnist")
     add("--paths", type=int, default=250, help="that make the prior")
+    add("--loss-alone", action="store_true", help="without the proxy; in a folder of its own")
     add("--cells", type=int, default=200, help="random cells for the correlation")
     add("--val-images", type=int, default=10_000, help="of the accuracies of the random cells")
     add("--runs", type=int, default=50, help="searches from each prior and without")
@@ -105,6 +106,7 @@ def measure(name: str, seed: int, data: InMemoryDataModule, args: Namespace, fol
         max_epochs=args.epochs,
         network={"channels": args.channels, "cells_per_stage": 1},
         n_paths=args.paths,
+        **({"proxy": None} if args.loss_alone else {}),
         folder=folder,
         seed=seed,
         accelerator=args.accelerator,
