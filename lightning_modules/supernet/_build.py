@@ -42,8 +42,7 @@ def build_supernet(space: SearchSpace, **arguments: Any) -> Supernet:
             f"Expected argument `space` to be of the search spaces {sorted(SUPERNETS)} "
             f"but got one of {space.name!r}; add its supernet to `SUPERNETS`."
         )
-    known = inspect.signature(make).parameters
-    unknown = [name for name in arguments if name not in known]
+    unknown = _unknown(make, arguments)
     if unknown:
         raise ValueError(
             f"Expected the supernet of search space `{space.name}` to have the arguments given "
@@ -76,5 +75,18 @@ def build_relaxed(
             wrong.
     """
     kind = find_relaxation(relaxation)
+    make = SUPERNETS.get(space.name)
+    missing = [] if make is None else _unknown(make, kind.supernet_arguments)
+    if missing:
+        raise ValueError(
+            f"Expected argument `relaxation` to suit search space `{space.name}` but got "
+            f"{relaxation!r}, and its supernet has no {missing}."
+        )
     supernet = build_supernet(space, **{**kind.supernet_arguments, **arguments})
     return supernet, kind(supernet, seed=seed, **(relaxation_arguments or {}))
+
+
+def _unknown(make: Callable[..., Supernet], arguments: Mapping[str, Any]) -> list[str]:
+    """Return those of the arguments that a builder does not have."""
+    known = inspect.signature(make).parameters
+    return [name for name in arguments if name not in known]

@@ -152,6 +152,11 @@ class SupernetStage:
         own = self._kind.epochs
         return own if self.max_epochs is None else self.max_epochs
 
+    @property
+    def begun(self) -> bool:
+        """Whether an earlier run in the folder finished an epoch."""
+        return self.folder is not None and Path(self.folder, _RESUME).is_file()
+
     def run(self) -> SupernetResult:
         """Train, score and save; what an earlier run in the folder finished is not repeated.
 

@@ -75,6 +75,7 @@ def search_options(
     supernet: Literal["none", RelaxationName] = "none",
     supernet_epochs: int | None = None,
     supernet_paths: int = 250,
+    supernet_folder: str | None = None,
     inherit_weights: bool = False,
     evaluate: Literal["training", "supernet"] = "training",
     latency_table: str | None = None,
@@ -105,6 +106,8 @@ def search_options(
             for darts and fbnet, 5 for ofa, 6 for enas, 8 for gdas and pcdarts, 10 for spos.
         supernet_paths: Architectures that are scored with the weights of the supernet, if the way
             does not learn probabilities itself.
+        supernet_folder: Folder of the supernet, such as one that optuna-nas supernet left, which
+            is not trained again; by default a new one in the folder of the study.
         inherit_weights: Start the training of each trial, but not of the finished network, from
             the weights of the supernet.
         evaluate: How trials are measured: training, or only scored with the weights of the

@@ -39,8 +39,8 @@ from optuna_nas.cli._runner import SearchRun
 from optuna_nas.cli._search_stage import ScoredBySupernet
 from optuna_nas.cli._search_stage import SearchStage
 from optuna_nas.cli._spaces import named_space
-from optuna_nas.cli._supernet import NONE
-from optuna_nas.cli._supernet import StageOptions
+from optuna_nas.cli._stage_options import NONE
+from optuna_nas.cli._stage_options import StageOptions
 from optuna_nas.cli._tables import front_of
 from optuna_nas.cli._tables import print_front
 from optuna_nas.constraints import Constraint
@@ -66,6 +66,7 @@ def search(
     supernet: str,
     supernet_epochs: int | None,
     supernet_paths: int,
+    supernet_folder: str | None,
     inherit_weights: bool,
     evaluate: str,
     latency_table: str | None,
@@ -86,7 +87,9 @@ def search(
     bounds = parse_constraints(constraint, OBJECTIVES)
     wanted = [*objectives, *(bound.metric for bound in bounds)]
     _check_use_of(latency_table, wanted)
-    choice = StageOptions(supernet, supernet_epochs, supernet_paths, inherit_weights, evaluate)
+    choice = StageOptions(
+        supernet, supernet_epochs, supernet_paths, inherit_weights, evaluate, supernet_folder
+    )
     choice.check(pruner)
     check_output(Path(output, study_name or ""))
     named = named_space(space, network)

@@ -23,13 +23,13 @@ from optuna_nas.cli._errors import as_command_error
 from optuna_nas.cli._finish import Training
 from optuna_nas.cli._interrupts import is_interrupt
 from optuna_nas.cli._runner import SearchRun
+from optuna_nas.cli._stage_options import StageOptions
 from optuna_nas.cli._supernet import alone
 from optuna_nas.cli._supernet import describe_stage
 from optuna_nas.cli._supernet import EpochPrinter
 from optuna_nas.cli._supernet import make_stage
 from optuna_nas.cli._supernet import print_found
 from optuna_nas.cli._supernet import run_stage
-from optuna_nas.cli._supernet import StageOptions
 from optuna_nas.evaluation import Evaluation
 from optuna_nas.evaluation import Report
 from optuna_nas.search_space import Architecture
@@ -82,7 +82,8 @@ class SearchStage:
         options: The options that all trainings share.
         module: The data.
         table: Latencies that count in the loss, if the search wants low ones.
-        output: Folder of the search; the stage's is ``<output>/<study>/supernet``.
+        output: Folder of the search; the stage's is ``<output>/<study>/supernet``, unless one is
+            given.
         strategy: Makes the sampler with a prior.
         knows_prior: Whether that sampler can use one.
         evaluator: Trains the trials, or knows their cost metrics.
@@ -110,7 +111,8 @@ class SearchStage:
         Raises:
             CommandError: If the stage cannot be run or continued.
         """
-        folder = self.output / run.study.study_name / "supernet"
+        own = self.output / run.study.study_name / "supernet"
+        folder = Path(self.choice.supernet_folder or own)
         file = folder / SUPERNET_FILE
         with alone(folder):
             found = stored_prior(run.study, self.options.named.space)

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 import json
 from pathlib import Path
+import re
 from typing import Any
 import warnings
 
@@ -26,88 +27,21 @@ from lightning_modules.supernet import SUPERNETS
 from lightning_modules.supernet import SupernetStage
 from lightning_modules.supernet.relaxations import FBNet
 from lightning_modules.supernet.relaxations import LatencyFactor
-from lightning_modules.supernet.relaxations import Relaxation
-from lightning_modules.supernet.relaxations import RELAXATIONS
 from optuna_nas.cli._errors import as_command_error
 from optuna_nas.cli._errors import CommandError
+from optuna_nas.cli._errors import flag_of
 from optuna_nas.cli._finish import Training
 from optuna_nas.cli._lock import alone_in
+from optuna_nas.cli._stage_options import StageOptions
 from optuna_nas.search_space import Architecture
 from optuna_nas.search_space import SearchSpace
 from optuna_nas.supernet import Prior
 
 
-NONE = "none"
-"""The value of ``--supernet`` for a search without the stage."""
-
 _ORIGIN = "origin.json"
+_OPTIONS = {"relaxation": "supernet", "epochs": "supernet_epochs", "training": "learning_rate"}
 _UNIFORM = 0.99
 _LOOKS_COLLAPSED = "The supernet stage looks collapsed"
-
-
-@dataclass(frozen=True)
-class StageOptions:
-    """The options of the stage; see ``optuna_nas.cli._options``."""
-
-    supernet: str
-    supernet_epochs: int | None
-    supernet_paths: int
-    inherit_weights: bool = False
-    evaluate: str = "training"
-
-    @property
-    def needs_weights(self) -> bool:
-        """Whether trials use the supernet itself, not only the prior."""
-        return self.inherit_weights or self.evaluate == "supernet"
-
-    @property
-    def relaxation(self) -> type[Relaxation]:
-        """The relaxation; not for :data:`NONE`."""
-        return RELAXATIONS[self.supernet]
-
-    @property
-    def epochs(self) -> int:
-        """Epochs of the stage."""
-        return self.supernet_epochs or self.relaxation.epochs
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What a continued search must share, :obj:`None` for what has no meaning."""
-        used = self.supernet != NONE
-        return {
-            "supernet": self.supernet if used else None,
-            "supernet_epochs": self.epochs if used else None,
-            "supernet_paths": self.supernet_paths if used else None,
-            "inherit_weights": self.inherit_weights or None,
-            "evaluate": self.evaluate if self.evaluate != "training" else None,
-        }
-
-    def check(self, pruner: str = "none") -> None:
-        """Raise a CommandError if the options are wrong or do not go together."""
-        if self.supernet_epochs is not None and self.supernet_epochs < 1:
-            raise CommandError(
-                f"Expected option --supernet-epochs to be at least 1 but got "
-                f"{self.supernet_epochs}."
-            )
-        if self.supernet_paths < 2:
-            raise CommandError(
-                f"Expected option --supernet-paths to be at least 2 but got {self.supernet_paths}."
-            )
-        weights = "--inherit-weights" if self.inherit_weights else "--evaluate supernet"
-        if self.supernet == NONE and (self.needs_weights or self.supernet_epochs is not None):
-            given = weights if self.needs_weights else "--supernet-epochs"
-            raise CommandError(f"Expected option {given} only with --supernet but got none.")
-        if self.needs_weights and self.relaxation.supernet_arguments.get("partial_channels"):
-            raise CommandError(
-                f"Expected option {weights} with a supernet of whole networks but got --supernet "
-                f"{self.supernet}, whose operations see a part of the channels."
-            )
-        if self.evaluate == "supernet" and (self.inherit_weights or pruner != "none"):
-            other = "--inherit-weights" if self.inherit_weights else f"--pruner {pruner}"
-            raise CommandError(
-                f"Expected option {other} only with trials that are trained but got --evaluate "
-                "supernet."
-            )
 
 
 def make_stage(
@@ -193,9 +127,8 @@ def run_stage(stage: SupernetStage, options: Training) -> SupernetResult:
     if (folder / SUPERNET_FILE).is_file():
         print(f"Reading the supernet in {folder} ...", flush=True)
     else:
-        print(
-            f"Training a supernet by {stage.relaxation} for {epochs} in {folder} ...", flush=True
-        )
+        start = "Going on with" if stage.begun else "Training"
+        print(f"{start} a supernet by {stage.relaxation} for {epochs} in {folder} ...", flush=True)
     _check_origin(folder, {"data": options.data, **options.data_arguments})
     try:
         with warnings.catch_warnings():  # It is told below, also where nothing is trained.
@@ -204,7 +137,7 @@ def run_stage(stage: SupernetStage, options: Training) -> SupernetResult:
     except BrokenPipeError:
         raise
     except (ValueError, RuntimeError, OSError) as error:
-        raise as_command_error(error) from error
+        raise _in_options(error) from error
     if result.collapsed is not None:
         warnings.warn(
             f"{_LOOKS_COLLAPSED}: {result.collapsed}; another --supernet or fewer "
@@ -218,6 +151,16 @@ def run_stage(stage: SupernetStage, options: Training) -> SupernetResult:
             stacklevel=2,
         )
     return result
+
+
+def _in_options(error: Exception) -> CommandError:
+    """Return an error of a stage that names settings of its folder as one about options."""
+    message = re.sub(
+        r"with its `(\w+)`",
+        lambda match: f"with its {flag_of(_OPTIONS.get(match[1], match[1]))}",
+        str(as_command_error(error)),
+    )
+    return CommandError(message)
 
 
 def uncertainty(prior: Prior) -> float:
@@ -279,7 +222,7 @@ def _check_origin(folder: Path, origin: Mapping[str, Any]) -> None:
     for key, value in origin.items():
         if found.get(key) != value:
             raise CommandError(
-                f"Expected the stage in {folder} to be continued with its {key} "
+                f"Expected the stage in {folder} to be continued with its {flag_of(key)} "
                 f"{found.get(key)!r} but got {value!r}; give another folder."
             )
 

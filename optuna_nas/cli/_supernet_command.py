@@ -13,13 +13,13 @@ from optuna_nas.cli._interrupts import Interrupts
 from optuna_nas.cli._interrupts import is_interrupt
 from optuna_nas.cli._runner import show_progress
 from optuna_nas.cli._spaces import named_space
+from optuna_nas.cli._stage_options import StageOptions
 from optuna_nas.cli._supernet import alone
 from optuna_nas.cli._supernet import describe_stage
 from optuna_nas.cli._supernet import EpochPrinter
 from optuna_nas.cli._supernet import make_stage
 from optuna_nas.cli._supernet import print_found
 from optuna_nas.cli._supernet import run_stage
-from optuna_nas.cli._supernet import StageOptions
 from optuna_nas.tracking import SupernetTracker
 
 
@@ -42,6 +42,7 @@ def supernet(
     check_output(folder)
     options = Training(named=named_space(space, network), data=data, **training)
     module = open_data(data, **options.data_arguments)
+    options.named.builder(module.input_shape, module.num_classes)  # Is the network possible?
     rate = {} if options.learning_rate is None else {"learning_rate": options.learning_rate}
     progress = show_progress()
     stage = make_stage(choice, options, module, folder=folder, training=rate, progress=progress)

@@ -83,6 +83,7 @@ WRONG = [
         "--supernet-paths to be at least 2 but got 1",
     ),
     (["search", "--supernet-epochs", "3"], "--supernet-epochs only with --supernet but got none"),
+    (["search", "--supernet-folder", "x"], "--supernet-folder only with --supernet but got none"),
     (["search", "--inherit-weights"], "--inherit-weights only with --supernet but got none"),
     (["search", "--evaluate", "supernet"], "--evaluate supernet only with --supernet but got"),
     (["search", "--evaluate", "magic"], "--evaluate to be one of training, supernet but got"),
@@ -122,6 +123,14 @@ WRONG = [
     (["supernet", "--supernet-epochs", "0"], "--supernet-epochs to be at least 1 but got 0"),
     (["supernet", "--supernet-epochs", "many"], "--supernet-epochs to be an integer but got"),
     (["supernet", "--space", "own.py:space"], "--supernet with a space of cell, .* own.py:space"),
+    (
+        ["supernet", "--supernet", "pcdarts", "--space", "mobile"],
+        r"to suit search space `mobile` but got 'pcdarts', .* no \['partial_channels'\]",
+    ),
+    (
+        ["supernet", "--network.channels", "0"],
+        "space cell with network options .* `channels` to be at least 1 but got 0",
+    ),
     (["supernet", "--output", "text.ckpt/x"], "--output to be a folder to write in"),
     (["supernet", "--tracking-uri", ""], "--tracking-uri to be a URI but got ''"),
     (["supernet", "--learning-rate", "0"], "--learning-rate to be above 0 but got 0"),

@@ -141,10 +141,10 @@ def test_trials_inherit_weights(
     found = stored_prior(load("inherit"), SPACE)
     assert found is not None
     assert enqueued[0] == dict(found[0].most_likely())
-    # Without its file the supernet is trained again, as the trials need it.
+    # Without its file the stage is run again, as the trials need it.
     Path("runs/inherit/supernet/supernet.pt").unlink()
     out = run(*search, "--inherit-weights", "--n-trials", "6", "--study-name", "inherit")
-    assert "Training a supernet by gdas" in out
+    assert "Going on with a supernet by gdas" in out
     assert "fixed_params" not in load("inherit").trials[5].system_attrs
 
 
@@ -214,16 +214,49 @@ def test_stage_alone(
     )
     rng = np.random.default_rng(0)
     np.savez("data.npz", X=rng.random((400, 8, 8)), y=np.repeat(["a", "b"], 200))
-    for option, value, key in [
-        ("--supernet", "gdas", "relaxation"),
-        ("--supernet-epochs", "2", "epochs"),
-        ("--data", "data.npz", "data"),
+    for option, value, found in [
+        ("--supernet", "gdas", "'darts' but got 'gdas'"),
+        ("--supernet-epochs", "2", "1 but got 2"),
+        ("--data", "data.npz", "'digits' but got 'data.npz'"),
+        ("--learning-rate", "0.1", "{} but got {'learning_rate': 0.1}"),
     ]:
         assert main([*stage, option, value]) == 2
         (line,) = capsys.readouterr().err.splitlines()
-        assert "the stage in out to be continued with its" in line
-        assert key in line
-        assert line.endswith("give another folder.")
+        assert line == (
+            "optuna-nas: error: Expected the stage in out to be continued with its "
+            f"{option} {found}; give another folder."
+        )
+
+
+@pytest.mark.slow
+def test_search_starts_from_what_a_stage_alone_left(
+    run: Callable[..., str],  # noqa: F811
+    tracking: str,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    chosen = ["--supernet", "spos", "--supernet-epochs", "1"]
+    run("supernet", *STAGE, *chosen, "--output", "stage", "--tracking-uri", tracking)
+    kept = {path.name: path.read_bytes() for path in Path("stage").glob("[!.]*")}
+    search = [*SEARCH, *chosen, "--study-name", "later", "--supernet-folder", "stage"]
+    out = run(*search, "--n-trials", "2", "--inherit-weights")
+    assert "Reading the supernet in stage ...\n" in out
+    assert "supernet epoch" not in out
+    assert {path.name: path.read_bytes() for path in Path("stage").glob("[!.]*")} == kept
+    assert not Path("runs/later/supernet").exists()
+    found = stored_prior(load("later"), SPACE)
+    assert found is not None
+    written = Prior.from_json(SPACE, kept["prior.json"].decode())
+    assert found[0].to_json() == written.to_json()
+    stage = supernet_run(tracking, "later")
+    assert stage.info.status == "FINISHED"
+    files = {file.path for file in MlflowClient(tracking).list_artifacts(stage.info.run_id)}
+    assert {"prior.json", "prior.png", "supernet.pt"} <= files
+    for wrong, told in [
+        (search[:-2], "Expected supernet_folder 'stage', with which the study 'later' was made"),
+        ([*search, "--study-name", "other", "--supernet-epochs", "2"], "--supernet-epochs 1 but"),
+    ]:
+        assert main([*wrong, "--inherit-weights", "--tracking-uri", tracking]) == 2
+        assert told in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_data_that_is_too_small_leaves_nothing_behind(
@@ -280,6 +313,7 @@ def test_killed_stage_goes_on(
 
     process = CommandProcess(tmp_path, *command)
     assert process.join() == 0, process.output
+    assert "Going on with a supernet by gdas for 4 epochs" in process.output
     assert "supernet epoch 1/4" not in process.output
     assert "supernet epoch 4/4" in process.output
     stage_run = supernet_run(tracking, "killed-stage")
