@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,8 @@ from lightning_modules.supernet._module import SupernetModule
 from lightning_modules.supernet._path_evaluator import PathEvaluator
 from lightning_modules.supernet._paths import check_proxy_weight
 from lightning_modules.supernet._paths import PathScores
+from lightning_modules.supernet._settings import check_settings
+from lightning_modules.supernet._settings import keep_settings
 from lightning_modules.supernet._stage_follower import EpochReport
 from lightning_modules.supernet._stage_follower import StageFollower
 from lightning_modules.supernet._supernet import Supernet
@@ -42,7 +43,6 @@ PRIOR_FILE = "prior.json"
 """Name of the prior in the folder of a stage."""
 
 _RESUME = "last.ckpt"
-_SETTINGS = "settings.json"
 _SCORES = "paths.jsonl"
 
 
@@ -153,6 +153,11 @@ class SupernetStage:
         return own if self.max_epochs is None else self.max_epochs
 
     @property
+    def scores_paths(self) -> bool:
+        """Whether paths are scored, as the relaxation does not learn probabilities itself."""
+        return not self._kind.learns
+
+    @property
     def begun(self) -> bool:
         """Whether an earlier run in the folder finished an epoch."""
         return self.folder is not None and Path(self.folder, _RESUME).is_file()
@@ -166,7 +171,9 @@ class SupernetStage:
         """
         with _training.evaluation(self._device):
             data = self.split_data()
-            folder = self._open_folder()
+            folder = None if self.folder is None else Path(self.folder)
+            if folder is not None:
+                keep_settings(folder, self._settings())
             module = _training.RANDOM_STATE.seeded(
                 lambda: self.make_module(*self.build()), self.seed, self._device
             )
@@ -280,28 +287,14 @@ class SupernetStage:
         collapsed = is_collapsed(supernet, architecture)
         return SupernetResult(architecture, prior, supernet, path, scores, collapsed)
 
-    def _open_folder(self) -> Path | None:
-        """Make the folder, or check that it holds a stage with the same settings."""
-        if self.folder is None:
-            return None
-        folder = Path(self.folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self._settings(), default=lambda value: type(value).__name__)
-        settings, file = json.loads(text), folder / _SETTINGS
-        if file.is_file():
-            found = json.loads(file.read_text(encoding="utf-8"))
-            wrong = [key for key, value in settings.items() if found.get(key) != value]
-            if wrong:
-                key = wrong[0]
-                raise ValueError(
-                    f"Expected the stage in {folder} to be continued with its `{key}` "
-                    f"{found.get(key)!r} but got {settings[key]!r}; give another folder."
-                )
-        else:
-            temporary = file.with_name(f".{_SETTINGS}.{os.getpid()}.tmp")
-            temporary.write_text(text + "\n", encoding="utf-8")
-            temporary.replace(file)
-        return folder
+    def check_folder(self) -> None:
+        """Check that the folder, if there is one, holds no stage with other settings.
+
+        Raises:
+            ValueError: If it does.
+        """
+        if self.folder is not None:
+            check_settings(Path(self.folder), self._settings())
 
     def _settings(self) -> dict[str, Any]:
         """Return what a stage is to be continued with."""
@@ -312,7 +305,7 @@ class SupernetStage:
             "epochs": self.epochs,
             "network": dict(self.network or {}),
             "training": dict(self.training or {}),
-            "proxy": None if self._kind.learns else self.proxy,
+            "proxy": self.proxy if self.scores_paths else None,
             "seed": self.seed,
             "datamodule": type(self.datamodule).__name__,
             "batch_size": getattr(self.datamodule, "batch_size", None),

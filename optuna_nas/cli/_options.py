@@ -75,6 +75,7 @@ def search_options(
     supernet: Literal["none", RelaxationName] = "none",
     supernet_epochs: int | None = None,
     supernet_paths: int = 250,
+    supernet_proxy: str = "synflow",
     supernet_folder: str | None = None,
     inherit_weights: bool = False,
     evaluate: Literal["training", "supernet"] = "training",
@@ -106,6 +107,7 @@ def search_options(
             for darts and fbnet, 5 for ofa, 6 for enas, 8 for gdas and pcdarts, 10 for spos.
         supernet_paths: Architectures that are scored with the weights of the supernet, if the way
             does not learn probabilities itself.
+        supernet_proxy: Zero-cost proxy that counts beside the loss of these, or none.
         supernet_folder: Folder of the supernet, such as one that optuna-nas supernet left, which
             is not trained again; by default a new one in the folder of the study.
         inherit_weights: Start the training of each trial, but not of the finished network, from
@@ -134,6 +136,7 @@ def supernet_options(
     supernet: RelaxationName = "fairnas",
     supernet_epochs: int | None = None,
     supernet_paths: int = 250,
+    supernet_proxy: str = "synflow",
     tracking_uri: str = DEFAULT_TRACKING_URI,
     output: str = "runs/supernet",
 ) -> None:
@@ -147,6 +150,7 @@ def supernet_options(
             fbnet, 5 for ofa, 6 for enas, 8 for gdas and pcdarts, 10 for spos.
         supernet_paths: Architectures that are scored with its weights, if the way does not learn
             probabilities itself.
+        supernet_proxy: Zero-cost proxy that counts beside the loss of these, or none.
         tracking_uri: MLflow tracking URI.
         output: Folder for the supernet and its prior; what is unfinished there is continued.
     """

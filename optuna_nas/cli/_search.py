@@ -66,6 +66,7 @@ def search(
     supernet: str,
     supernet_epochs: int | None,
     supernet_paths: int,
+    supernet_proxy: str,
     supernet_folder: str | None,
     inherit_weights: bool,
     evaluate: str,
@@ -88,7 +89,13 @@ def search(
     wanted = [*objectives, *(bound.metric for bound in bounds)]
     _check_use_of(latency_table, wanted)
     choice = StageOptions(
-        supernet, supernet_epochs, supernet_paths, inherit_weights, evaluate, supernet_folder
+        supernet,
+        supernet_epochs,
+        supernet_paths,
+        supernet_proxy,
+        inherit_weights,
+        evaluate,
+        supernet_folder,
     )
     choice.check(pruner)
     check_output(Path(output, study_name or ""))

@@ -25,6 +25,7 @@ from optuna_nas.cli._interrupts import is_interrupt
 from optuna_nas.cli._runner import SearchRun
 from optuna_nas.cli._stage_options import StageOptions
 from optuna_nas.cli._supernet import alone
+from optuna_nas.cli._supernet import check_folder
 from optuna_nas.cli._supernet import describe_stage
 from optuna_nas.cli._supernet import EpochPrinter
 from optuna_nas.cli._supernet import make_stage
@@ -102,8 +103,14 @@ class SearchStage:
 
     def __post_init__(self) -> None:
         self._stage: SupernetStage = make_stage(
-            self.choice, self.options, self.module, table=self.table
+            self.choice,
+            self.options,
+            self.module,
+            table=self.table,
+            folder=self.choice.supernet_folder,
         )
+        if self.choice.supernet_folder is not None:
+            check_folder(self._stage, self.options)  # Before there is a study.
 
     def __call__(self, run: SearchRun) -> None:
         """Train the supernet, unless it was done before, and let the search start from it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from lightning_modules.proxies import PROXIES
 from lightning_modules.supernet.relaxations import Relaxation
 from lightning_modules.supernet.relaxations import RELAXATIONS
 from optuna_nas.cli._errors import CommandError
@@ -21,6 +22,7 @@ class StageOptions:
     supernet: str
     supernet_epochs: int | None
     supernet_paths: int
+    supernet_proxy: str = NONE
     inherit_weights: bool = False
     evaluate: str = "training"
     supernet_folder: str | None = None
@@ -41,6 +43,11 @@ class StageOptions:
         return self.supernet_epochs or self.relaxation.epochs
 
     @property
+    def proxy(self) -> str | None:
+        """The proxy that is counted beside the loss of the paths, if any are scored."""
+        return None if self.supernet_proxy == NONE else self.supernet_proxy
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What a continued search must share, :obj:`None` for what has no meaning."""
         used = self.supernet != NONE
@@ -48,6 +55,7 @@ class StageOptions:
             "supernet": self.supernet if used else None,
             "supernet_epochs": self.epochs if used else None,
             "supernet_paths": self.supernet_paths if used else None,
+            "supernet_proxy": self.proxy if used and not self.relaxation.learns else None,
             "supernet_folder": self.supernet_folder,
             "inherit_weights": self.inherit_weights or None,
             "evaluate": self.evaluate if self.evaluate != "training" else None,
@@ -63,6 +71,11 @@ class StageOptions:
         if self.supernet_paths < 2:
             raise CommandError(
                 f"Expected option --supernet-paths to be at least 2 but got {self.supernet_paths}."
+            )
+        if self.supernet_proxy not in (NONE, *PROXIES):
+            raise CommandError(
+                f"Expected option --supernet-proxy to be one of {', '.join((NONE, *PROXIES))} but "
+                f"got {self.supernet_proxy!r}."
             )
         weights = "--inherit-weights" if self.inherit_weights else "--evaluate supernet"
         if self.supernet == NONE:

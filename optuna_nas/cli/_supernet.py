@@ -32,6 +32,7 @@ from optuna_nas.cli._errors import CommandError
 from optuna_nas.cli._errors import flag_of
 from optuna_nas.cli._finish import Training
 from optuna_nas.cli._lock import alone_in
+from optuna_nas.cli._stage_options import NONE
 from optuna_nas.cli._stage_options import StageOptions
 from optuna_nas.search_space import Architecture
 from optuna_nas.search_space import SearchSpace
@@ -39,7 +40,12 @@ from optuna_nas.supernet import Prior
 
 
 _ORIGIN = "origin.json"
-_OPTIONS = {"relaxation": "supernet", "epochs": "supernet_epochs", "training": "learning_rate"}
+_OPTIONS = {
+    "relaxation": "supernet",
+    "epochs": "supernet_epochs",
+    "training": "learning_rate",
+    "proxy": "supernet_proxy",
+}
 _UNIFORM = 0.99
 _LOOKS_COLLAPSED = "The supernet stage looks collapsed"
 
@@ -85,6 +91,7 @@ def make_stage(
             network=dict(named.network),
             training=training,
             n_paths=choice.supernet_paths,
+            proxy=choice.proxy,
             seed=options.seed,
             accelerator=options.accelerator,
             devices=options.devices,
@@ -116,12 +123,37 @@ def _check_stage(stage: SupernetStage, space: str) -> None:
         raise as_command_error(error) from error
 
 
+def check_folder(stage: SupernetStage, options: Training) -> None:
+    """Check that what the folder of a stage holds was made from the same data, in the same way.
+
+    Raises:
+        CommandError: If it was not.
+    """
+    origin = Path(str(stage.folder), _ORIGIN)
+    found = json.loads(origin.read_text(encoding="utf-8")) if origin.is_file() else {}
+    for key, value in _origin(options).items():
+        if found and found.get(key) != value:
+            raise CommandError(
+                f"Expected the stage in {stage.folder} to be continued with its {flag_of(key)} "
+                f"{found.get(key)!r} but got {value!r}; give another folder."
+            )
+    try:
+        stage.check_folder()
+    except ValueError as error:
+        raise _in_options(error) from error
+
+
+def _origin(options: Training) -> dict[str, Any]:
+    return {"data": options.data, **options.data_arguments}
+
+
 def run_stage(stage: SupernetStage, options: Training) -> SupernetResult:
     """Run a stage in its folder and print what it found.
 
     Raises:
         CommandError: If the folder holds another stage, or the training fails.
     """
+    check_folder(stage, options)
     folder = Path(str(stage.folder))
     epochs = f"{stage.epochs} epoch{'s' if stage.epochs > 1 else ''}"
     if (folder / SUPERNET_FILE).is_file():
@@ -129,7 +161,9 @@ def run_stage(stage: SupernetStage, options: Training) -> SupernetResult:
     else:
         start = "Going on with" if stage.begun else "Training"
         print(f"{start} a supernet by {stage.relaxation} for {epochs} in {folder} ...", flush=True)
-    _check_origin(folder, {"data": options.data, **options.data_arguments})
+    origin = folder / _ORIGIN
+    if not origin.is_file():
+        origin.write_text(json.dumps(_origin(options)) + "\n", encoding="utf-8")
     try:
         with warnings.catch_warnings():  # It is told below, also where nothing is trained.
             warnings.filterwarnings("ignore", message=_LOOKS_COLLAPSED)
@@ -137,7 +171,7 @@ def run_stage(stage: SupernetStage, options: Training) -> SupernetResult:
     except BrokenPipeError:
         raise
     except (ValueError, RuntimeError, OSError) as error:
-        raise _in_options(error) from error
+        raise as_command_error(error) from error
     if result.collapsed is not None:
         warnings.warn(
             f"{_LOOKS_COLLAPSED}: {result.collapsed}; another --supernet or fewer "
@@ -175,10 +209,11 @@ def uncertainty(prior: Prior) -> float:
 
 def describe_stage(stage: SupernetStage, options: Training) -> dict[str, Any]:
     """Return the settings of a stage for MLflow and the study."""
+    scored = {"supernet_paths": stage.n_paths, "supernet_proxy": stage.proxy or NONE}
     return {
         "supernet": stage.relaxation,
         "supernet_epochs": stage.epochs,
-        "supernet_paths": stage.n_paths,
+        **(scored if stage.scores_paths else {}),
         "data": options.data,
         "space": options.named.name,
         "network": dict(options.named.network),
@@ -210,21 +245,6 @@ def alone(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise as_command_error(error) from error
         yield
-
-
-def _check_origin(folder: Path, origin: Mapping[str, Any]) -> None:
-    """Check that what a folder holds was made from the same data, or write down from which."""
-    file = folder / _ORIGIN
-    if not file.is_file():
-        file.write_text(json.dumps(dict(origin)) + "\n", encoding="utf-8")
-        return
-    found = json.loads(file.read_text(encoding="utf-8"))
-    for key, value in origin.items():
-        if found.get(key) != value:
-            raise CommandError(
-                f"Expected the stage in {folder} to be continued with its {flag_of(key)} "
-                f"{found.get(key)!r} but got {value!r}; give another folder."
-            )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from optuna_nas.cli._runner import show_progress
 from optuna_nas.cli._spaces import named_space
 from optuna_nas.cli._stage_options import StageOptions
 from optuna_nas.cli._supernet import alone
+from optuna_nas.cli._supernet import check_folder
 from optuna_nas.cli._supernet import describe_stage
 from optuna_nas.cli._supernet import EpochPrinter
 from optuna_nas.cli._supernet import make_stage
@@ -30,13 +31,14 @@ def supernet(
     supernet: str,
     supernet_epochs: int | None,
     supernet_paths: int,
+    supernet_proxy: str,
     tracking_uri: str,
     output: str,
     network: dict[str, int] | None,
     **training: Any,
 ) -> int:
     """Train a supernet; see :func:`optuna_nas.cli._options.supernet_options`."""
-    choice = StageOptions(supernet, supernet_epochs, supernet_paths)
+    choice = StageOptions(supernet, supernet_epochs, supernet_paths, supernet_proxy)
     choice.check()
     folder = Path(output)
     check_output(folder)
@@ -46,6 +48,7 @@ def supernet(
     rate = {} if options.learning_rate is None else {"learning_rate": options.learning_rate}
     progress = show_progress()
     stage = make_stage(choice, options, module, folder=folder, training=rate, progress=progress)
+    check_folder(stage, options)
     try:
         tracker = SupernetTracker(
             tracking_uri=tracking_uri,

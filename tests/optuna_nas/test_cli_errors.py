@@ -120,6 +120,7 @@ WRONG = [
         "no option --supernet for nasbench201:cifar10, .* but got 'spos'",
     ),
     (["supernet", "--supernet", "none"], "--supernet to be one of fairnas, gdas, .* got 'none'"),
+    (["supernet", "--supernet-proxy", "x"], "--supernet-proxy to be one of none, .* but got 'x'"),
     (["supernet", "--supernet-epochs", "0"], "--supernet-epochs to be at least 1 but got 0"),
     (["supernet", "--supernet-epochs", "many"], "--supernet-epochs to be an integer but got"),
     (["supernet", "--space", "own.py:space"], "--supernet with a space of cell, .* own.py:space"),

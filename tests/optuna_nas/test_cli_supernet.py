@@ -15,6 +15,7 @@ from typing import get_type_hints
 from mlflow import MlflowClient
 from mlflow.entities import Run
 import numpy as np
+import optuna
 import pytest
 import torch
 
@@ -86,6 +87,7 @@ def test_search_starts_from_the_supernet(
     assert Prior.from_json(SPACE, text).to_json() == prior.to_json()
     assert study.user_attrs["supernet_prior"]["settings"]["supernet_epochs"] == 2
     assert study.user_attrs["search"]["supernet"] == "spos"
+    assert study.user_attrs["search"]["supernet_proxy"] == "synflow"
     assert prior.most_likely() == architecture
     assert study.trials[0].params == dict(architecture)
     enqueued = ["fixed_params" in trial.system_attrs for trial in study.trials]
@@ -251,12 +253,15 @@ def test_search_starts_from_what_a_stage_alone_left(
     assert stage.info.status == "FINISHED"
     files = {file.path for file in MlflowClient(tracking).list_artifacts(stage.info.run_id)}
     assert {"prior.json", "prior.png", "supernet.pt"} <= files
+    other = [*search, "--study-name", "other"]
     for wrong, told in [
         (search[:-2], "Expected supernet_folder 'stage', with which the study 'later' was made"),
-        ([*search, "--study-name", "other", "--supernet-epochs", "2"], "--supernet-epochs 1 but"),
+        ([*other, "--supernet-epochs", "2"], "with its --supernet-epochs 1 but got 2"),
+        ([*other, "--supernet-proxy", "none"], "with its --supernet-proxy 'synflow' but got None"),
     ]:
         assert main([*wrong, "--inherit-weights", "--tracking-uri", tracking]) == 2
         assert told in capsys.readouterr().err.splitlines()[-1]
+    assert optuna.get_all_study_names("sqlite:///optuna.db") == ["later"]
 
 
 def test_data_that_is_too_small_leaves_nothing_behind(
