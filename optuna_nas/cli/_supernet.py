@@ -47,6 +47,7 @@ _OPTIONS = {
     "proxy": "supernet_proxy",
 }
 _UNIFORM = 0.99
+_GUESSING = 0.95  # Of the cross entropy of a uniform guess.
 _LOOKS_COLLAPSED = "The supernet stage looks collapsed"
 
 
@@ -178,12 +179,15 @@ def run_stage(stage: SupernetStage, options: Training) -> SupernetResult:
             "--supernet-epochs may help.",
             stacklevel=2,
         )
-    elif uncertainty(result.prior) > _UNIFORM:
-        warnings.warn(
-            "The prior of the supernet stage is close to uniform; more --supernet-epochs or a "
-            "smaller --batch-size may help.",
-            stacklevel=2,
-        )
+    else:
+        poor = None
+        if uncertainty(result.prior) > _UNIFORM:
+            poor = "The prior of the supernet stage is close to uniform"
+        elif guesses(result):
+            poor = "The supernet has hardly learned: half of its paths do no better than guessing"
+        if poor is not None:
+            more = "more --supernet-epochs or a smaller --batch-size may help."
+            warnings.warn(f"{poor}; {more}", stacklevel=2)
     return result
 
 
@@ -205,6 +209,14 @@ def uncertainty(prior: Prior) -> float:
         if len(prior[name]) > 1
     ]
     return float(np.mean(shares)) if shares else 0.0
+
+
+def guesses(result: SupernetResult) -> bool:
+    """Return whether the median loss of the scored paths is that of equal class probabilities."""
+    if result.scores is None:
+        return False
+    losses = [result.scores[path]["val_loss"] for path in result.scores.architectures]
+    return bool(np.median(losses) > _GUESSING * np.log(result.supernet.arguments["num_classes"]))
 
 
 def describe_stage(stage: SupernetStage, options: Training) -> dict[str, Any]:

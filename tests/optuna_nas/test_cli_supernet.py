@@ -300,6 +300,31 @@ def test_collapse_is_told(
     ]
 
 
+@pytest.mark.parametrize(
+    ("supernet", "told"),
+    [("gdas", "The prior of the supernet stage is close to uniform"), ("fairnas", "guessing")],
+)
+def test_a_stage_that_is_too_short_is_told(
+    tracking: str,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    supernet: str,
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stage = ["supernet", *STAGE, "--supernet", supernet, "--tracking-uri", tracking]
+    assert main([*stage, "--supernet-epochs", "1"]) == 0
+    warned = [line for line in capsys.readouterr().err.splitlines() if "supernet" in line]
+    assert len(warned) == 1
+    assert told in warned[0]
+    assert warned[0].endswith("; more --supernet-epochs or a smaller --batch-size may help.")
+    if supernet == "fairnas":
+        longer = ["--supernet-epochs", "12", "--batch-size", "24", "--output", "longer"]
+        assert main([*stage, *longer]) == 0
+        assert "supernet" not in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @needs_signals
 def test_killed_stage_goes_on(
