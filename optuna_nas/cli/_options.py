@@ -20,6 +20,8 @@ RelaxationName = Literal[
     "ofa",
 ]
 """The ways to train a supernet; the same as in lightning_modules, which is heavy to import."""
+BARE = {"supernet": "fairnas"}
+"""What options mean that are given without a value."""
 
 
 def training_options(
@@ -101,8 +103,9 @@ def search_options(
         pruner: Strategy that stops the training of poor trials after an epoch; needs a single
             objective that is trained.
         pool: Number of proposals of which --screen takes one.
-        supernet: Before the first trial, train a network that holds all candidates in this way;
-            what it learns makes the study start where it should.
+        supernet: Before the first trial, train a network that holds all candidates in this way,
+            without a value in that of fairnas; what it learns makes the study start where it
+            should.
         supernet_epochs: Epochs of the supernet; by default 2 for fairnas and darts-second-order, 4
             for darts and fbnet, 5 for ofa, 6 for enas, 8 for gdas and pcdarts, 10 for spos.
         supernet_paths: Architectures that are scored with the weights of the supernet, if the way

@@ -157,8 +157,14 @@ def _add(parser: _Parser, *options: Any) -> None:
             if types[name] is bool:
                 parser.add_argument(flag, action="store_true", help=help_[name])
             else:
+                bare = _options.BARE.get(name)
+                optional: dict[str, Any] = {} if bare is None else {"nargs": "?", "const": bare}
                 parser.add_argument(
-                    flag, type=types[name], default=parameter.default, help=help_[name]
+                    flag,
+                    type=types[name],
+                    default=parameter.default,
+                    help=help_[name],
+                    **optional,
                 )
 
 

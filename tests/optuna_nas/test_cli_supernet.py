@@ -21,6 +21,7 @@ import torch
 
 from lightning_modules import evaluator as evaluator_module
 from lightning_modules.datamodules import make_datamodule
+from lightning_modules.supernet import DEFAULT_RELAXATION
 from lightning_modules.supernet import load_supernet
 from lightning_modules.supernet import SupernetEvaluator
 from lightning_modules.supernet import SupernetStage
@@ -29,6 +30,7 @@ from optuna_nas import CellSpace
 from optuna_nas import DartsSpace
 from optuna_nas.cli import _options
 from optuna_nas.cli import main
+from optuna_nas.cli._parser import make_parser
 from optuna_nas.supernet import Prior
 from optuna_nas.supernet import stored_prior
 from tests.optuna_nas.cli_process import CommandProcess
@@ -66,6 +68,20 @@ def test_names_are_those_of_the_relaxations() -> None:
     alone = get_args(get_type_hints(_options.supernet_options)["supernet"])
     assert set(alone) == set(RELAXATIONS)
     assert search == ("none", *alone)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["search"], "none"),
+        (["search", "--supernet"], DEFAULT_RELAXATION),
+        (["search", "--supernet", "--n-trials", "3"], DEFAULT_RELAXATION),
+        (["search", "--supernet", "gdas"], "gdas"),
+        (["supernet"], DEFAULT_RELAXATION),
+    ],
+)
+def test_supernet_without_a_value_is_the_default(arguments: list[str], expected: str) -> None:
+    assert make_parser().parse_args(arguments)[arguments[0]].supernet == expected
 
 
 @pytest.mark.slow
