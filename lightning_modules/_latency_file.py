@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,6 @@ from lightning_modules.cost_metrics import Latency
 
 Place = tuple[str, str]
 """A position in the network and the name of an operation there, with its sizes and its input."""
-
-
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a document under a temporary name and rename the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_json(path: str | Path) -> Any:

@@ -16,10 +16,10 @@ from optuna.distributions import json_to_distribution
 import torch
 from torch import Tensor
 
+from lightning_modules._files import write_json
 from lightning_modules._latency_file import Place
 from lightning_modules._latency_file import read_entries
 from lightning_modules._latency_file import read_json
-from lightning_modules._latency_file import write_json
 from lightning_modules.cost_metrics import Latency
 from lightning_modules.latency_terms import Domain
 from lightning_modules.latency_terms import Factor

@@ -24,6 +24,7 @@ from lightning_modules.supernet._optimizers import supernet_rate_factor
 from lightning_modules.supernet._optimizers import SUPERNET_SCHEDULES
 from lightning_modules.supernet._paths import PathScores
 from lightning_modules.supernet._search import SupernetSearch
+from lightning_modules.supernet._settings import stage_settings
 from lightning_modules.supernet._stage import DEFAULT_RELAXATION
 from lightning_modules.supernet._stage import PRIOR_FILE
 from lightning_modules.supernet._stage import SUPERNET_FILE
@@ -64,5 +65,6 @@ __all__ = [
     "make_optimizers",
     "recalibrate",
     "save_supernet",
+    "stage_settings",
     "supernet_rate_factor",
 ]

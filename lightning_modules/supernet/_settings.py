@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from lightning_modules._files import write_json
 
 
 _FILE = "settings.json"
@@ -17,20 +18,21 @@ def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
 
     Args:
         folder: The folder, which need not exist.
-        settings: Values by name; objects count as the names of their types.
+        settings: Values by name; objects count by their representation, or by the name of their
+            type where that has an address.
 
     Raises:
         ValueError: If it does.
     """
-    file = folder / _FILE
-    if not file.is_file():
+    found = stage_settings(folder)
+    if found is None:
         return
-    found = json.loads(file.read_text(encoding="utf-8"))
-    for key, value in json.loads(_to_json(settings)).items():
-        if found.get(key) != value:
+    given = json.loads(_to_json(settings))
+    for key in {**given, **found}:
+        if found.get(key) != given.get(key):
             raise ValueError(
                 f"Expected the stage in {folder} to be continued with its `{key}` "
-                f"{found.get(key)!r} but got {value!r}; give another folder."
+                f"{found.get(key)!r} but got {given.get(key)!r}; give another folder."
             )
 
 
@@ -41,13 +43,20 @@ def keep_settings(folder: Path, settings: Mapping[str, Any]) -> None:
         ValueError: If it has others.
     """
     check_settings(folder, settings)
-    folder.mkdir(parents=True, exist_ok=True)
+    if stage_settings(folder) is None:
+        write_json(folder / _FILE, json.loads(_to_json(settings)))
+
+
+def stage_settings(folder: Path) -> dict[str, Any] | None:
+    """Return the settings of the stage in a folder, None if there is no stage."""
     file = folder / _FILE
-    if not file.is_file():
-        temporary = file.with_name(f".{_FILE}.{os.getpid()}.tmp")
-        temporary.write_text(_to_json(settings) + "\n", encoding="utf-8")
-        temporary.replace(file)
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
 
 
 def _to_json(settings: Mapping[str, Any]) -> str:
-    return json.dumps(dict(settings), default=lambda value: type(value).__name__)
+    return json.dumps(dict(settings), default=_described)
+
+
+def _described(value: Any) -> str:
+    text = repr(value)
+    return type(value).__name__ if " at 0x" in text else text  # An address is of one process.

@@ -97,6 +97,8 @@ class SupernetStage:
             counts the loss alone. Of no use where the relaxation learns probabilities.
         proxy_weight: Part of the proxy in the mean rank, in (0, 1].
         folder: Where to keep the state and the result; by default nothing is written.
+        origin: Where the data comes from, by names of your own, in plain JSON types; a stage is
+            not continued with another.
         seed: Seed of weights, data order and random choices, at least 0.
         accelerator: Of the trainer.
         devices: Of the trainer.
@@ -121,6 +123,7 @@ class SupernetStage:
     proxy: str | None = "synflow"
     proxy_weight: float = 0.75
     folder: str | Path | None = None
+    origin: Mapping[str, Any] | None = None
     seed: int = 0
     accelerator: str = "auto"
     devices: int | str | list[int] = 1
@@ -290,15 +293,21 @@ class SupernetStage:
     def check_folder(self) -> None:
         """Check that the folder, if there is one, holds no stage with other settings.
 
+        The data is set up for it.
+
         Raises:
             ValueError: If it does.
         """
         if self.folder is not None:
+            self.datamodule.prepare_data()
+            self.datamodule.setup("fit")
             check_settings(Path(self.folder), self._settings())
 
     def _settings(self) -> dict[str, Any]:
         """Return what a stage is to be continued with."""
+        input_shape, num_classes = _training.data_description(self.datamodule)
         return {
+            **(self.origin or {}),
             "space": self.space.name,
             "relaxation": self.relaxation,
             "relaxation_arguments": dict(self.relaxation_arguments or {}),
@@ -307,6 +316,8 @@ class SupernetStage:
             "training": dict(self.training or {}),
             "proxy": self.proxy if self.scores_paths else None,
             "seed": self.seed,
+            "input_shape": list(input_shape),
+            "num_classes": num_classes,
             "datamodule": type(self.datamodule).__name__,
             "batch_size": getattr(self.datamodule, "batch_size", None),
             **{

@@ -10,6 +10,7 @@ import warnings
 from tqdm import tqdm
 
 from optuna_nas.cli._errors import CommandError
+from optuna_nas.cli._parser import check_nulls
 from optuna_nas.cli._parser import make_parser
 
 
@@ -46,6 +47,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     config = make_parser().parse_args(list(arguments) if arguments is not None else None)
     options = config[config.subcommand].as_dict()
     options.pop("config", None)
+    check_nulls(config.subcommand, options)
     # Only now, so that the help and wrong arguments do not wait for torch and mlflow.
     from optuna_nas.cli import _commands
 

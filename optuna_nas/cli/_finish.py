@@ -89,13 +89,13 @@ class Training:
         return "auto" if count == 1 else "ddp_spawn"
 
 
-def check_output(folder: Path) -> None:
+def check_output(folder: Path, option: str = "--output") -> None:
     """Raise a CommandError if ``folder`` cannot be made or written in; make nothing."""
     path = folder.absolute()
     existing = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise CommandError(
-            f"Expected option --output to be a folder to write in but got {str(folder)!r}, and "
+            f"Expected option {option} to be a folder to write in but got {str(folder)!r}, and "
             f"{existing} is no such folder."
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 from inspect import signature
 import re
@@ -17,6 +18,7 @@ from docstring_parser import parse_from_object as docstring
 from jsonargparse import ArgumentParser
 
 from optuna_nas.cli import _options
+from optuna_nas.cli._errors import CommandError
 from optuna_nas.cli._errors import flag_of
 
 
@@ -32,6 +34,14 @@ OBJECTIVES = (
     "energy_mj",
     "training_memory_mb",
 )
+_OPTIONS = {
+    "search": (_options.search_options, _options.training_options),
+    "supernet": (_options.supernet_options, _options.training_options),
+    "train": (_options.train_options, _options.training_options),
+    "show": (_options.show_options,),
+    "profile": (_options.profile_options,),
+    "predict": (_options.predict_options,),
+}
 
 
 class _Parser(ArgumentParser):
@@ -81,7 +91,25 @@ def _kind(hint: Any) -> str:
         return "true or false"
     if any(get_origin(type_) is dict for type_ in accepted):
         return "integers by name"
+    if hint is str:
+        return "text"
     return "a number" if float in accepted else "an integer"
+
+
+def check_nulls(command: str, options: Mapping[str, Any]) -> None:
+    """Check that a YAML file sets nothing to null that needs a value, which jsonargparse allows.
+
+    Raises:
+        CommandError: If it does.
+    """
+    hints: dict[str, Any] = {}
+    for function in _OPTIONS[command]:
+        hints |= get_type_hints(function)
+    for name, value in options.items():
+        hint = hints.get(name)
+        if value is None and type(None) not in get_args(hint):
+            expected = "a list" if hint is None else _kind(hint)
+            raise CommandError(f"Expected option {flag_of(name)} to be {expected} but got null.")
 
 
 def make_parser() -> ArgumentParser:
@@ -92,7 +120,7 @@ def make_parser() -> ArgumentParser:
         "tracked by MLflow.",
     )
     commands = parser.add_subcommands(required=True, dest="subcommand")
-    search = _command(_options.search_options, _options.training_options)
+    search = _command(*_OPTIONS["search"])
     search.add_argument(
         "--objectives",
         nargs="+",
@@ -118,25 +146,24 @@ def make_parser() -> ArgumentParser:
     )
     commands.add_subcommand("search", search, help=_summary(_options.search_options))
 
-    supernet = _command(_options.supernet_options, _options.training_options)
+    supernet = _command(*_OPTIONS["supernet"])
     commands.add_subcommand("supernet", supernet, help=_summary(_options.supernet_options))
 
-    options = (_options.train_options, _options.training_options)
-    train = _Parser(*options, description=_summary(_options.train_options))
+    train = _Parser(*_OPTIONS["train"], description=_summary(_options.train_options))
     train.add_argument("architecture", type=str, help="String encoding, e.g. C-C-S-O.")
-    _add(train, *options)
+    _add(train, *_OPTIONS["train"])
     commands.add_subcommand("train", train, help=_summary(_options.train_options))
 
-    show = _command(_options.show_options)
+    show = _command(*_OPTIONS["show"])
     commands.add_subcommand("show", show, help=_summary(_options.show_options))
 
-    profile = _command(_options.profile_options)
+    profile = _command(*_OPTIONS["profile"])
     commands.add_subcommand("profile", profile, help=_summary(_options.profile_options))
 
-    predict = _Parser(_options.predict_options, description=_summary(_options.predict_options))
+    predict = _Parser(*_OPTIONS["predict"], description=_summary(_options.predict_options))
     predict.add_argument("checkpoint", type=str, help="File that search or train saved.")
     predict.add_argument("files", nargs="+", type=str, help="Images, or .npy and .npz arrays.")
-    _add(predict, _options.predict_options)
+    _add(predict, *_OPTIONS["predict"])
     commands.add_subcommand("predict", predict, help=_summary(_options.predict_options))
     return parser
 

@@ -15,6 +15,7 @@ from lightning_modules import LatencyTable
 from lightning_modules import TrainingEvaluator
 from lightning_modules.datamodules import InMemoryDataModule
 from lightning_modules.supernet import load_supernet
+from lightning_modules.supernet import stage_settings
 from lightning_modules.supernet import Supernet
 from lightning_modules.supernet import SUPERNET_FILE
 from lightning_modules.supernet import SupernetEvaluator
@@ -84,7 +85,7 @@ class SearchStage:
         module: The data.
         table: Latencies that count in the loss, if the search wants low ones.
         output: Folder of the search; the stage's is ``<output>/<study>/supernet``, unless one is
-            given.
+            given, which has a learning rate of its own.
         strategy: Makes the sampler with a prior.
         knows_prior: Whether that sampler can use one.
         evaluator: Trains the trials, or knows their cost metrics.
@@ -102,15 +103,18 @@ class SearchStage:
     scorer: ScoredBySupernet | None
 
     def __post_init__(self) -> None:
+        folder = self.choice.folder
+        found = None if folder is None else stage_settings(folder)
         self._stage: SupernetStage = make_stage(
             self.choice,
             self.options,
             self.module,
             table=self.table,
-            folder=self.choice.supernet_folder,
+            training=None if found is None else found["training"],
+            folder=folder,
         )
-        if self.choice.supernet_folder is not None:
-            check_folder(self._stage, self.options)  # Before there is a study.
+        if folder is not None:
+            check_folder(self._stage)  # Before there is a study.
 
     def __call__(self, run: SearchRun) -> None:
         """Train the supernet, unless it was done before, and let the search start from it.
@@ -119,7 +123,7 @@ class SearchStage:
             CommandError: If the stage cannot be run or continued.
         """
         own = self.output / run.study.study_name / "supernet"
-        folder = Path(self.choice.supernet_folder or own)
+        folder = self.choice.folder or own
         file = folder / SUPERNET_FILE
         with alone(folder):
             found = stored_prior(run.study, self.options.named.space)
@@ -144,7 +148,7 @@ class SearchStage:
         )
         run.tracker.start_supernet(study, describe_stage(stage, self.options))
         try:
-            result = run_stage(stage, self.options)
+            result = run_stage(stage)
         except Exception as error:
             if not is_interrupt(error):
                 run.tracker.fail_supernet(study)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lightning_modules.proxies import PROXIES
@@ -48,6 +49,11 @@ class StageOptions:
         return None if self.supernet_proxy == NONE else self.supernet_proxy
 
     @property
+    def folder(self) -> Path | None:
+        """The folder of the stage, if one is given."""
+        return None if self.supernet_folder is None else Path(self.supernet_folder)
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What a continued search must share, :obj:`None` for what has no meaning."""
         used = self.supernet != NONE
@@ -56,7 +62,7 @@ class StageOptions:
             "supernet_epochs": self.epochs if used else None,
             "supernet_paths": self.supernet_paths if used else None,
             "supernet_proxy": self.proxy if used and not self.relaxation.learns else None,
-            "supernet_folder": self.supernet_folder,
+            "supernet_folder": None if self.folder is None else str(self.folder.resolve()),
             "inherit_weights": self.inherit_weights or None,
             "evaluate": self.evaluate if self.evaluate != "training" else None,
         }
@@ -77,6 +83,8 @@ class StageOptions:
                 f"Expected option --supernet-proxy to be one of {', '.join((NONE, *PROXIES))} but "
                 f"got {self.supernet_proxy!r}."
             )
+        if self.supernet_folder == "":
+            raise CommandError("Expected option --supernet-folder to be a folder but got ''.")
         weights = "--inherit-weights" if self.inherit_weights else "--evaluate supernet"
         if self.supernet == NONE:
             for option, given in [

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from contextlib import ExitStack
 from dataclasses import dataclass
-import json
 from pathlib import Path
 import re
 from typing import Any
@@ -39,11 +38,11 @@ from optuna_nas.search_space import SearchSpace
 from optuna_nas.supernet import Prior
 
 
-_ORIGIN = "origin.json"
 _OPTIONS = {
     "relaxation": "supernet",
     "epochs": "supernet_epochs",
     "training": "learning_rate",
+    "relaxation_arguments": "latency_table",
     "proxy": "supernet_proxy",
 }
 _UNIFORM = 0.99
@@ -91,6 +90,7 @@ def make_stage(
             max_epochs=choice.epochs,
             network=dict(named.network),
             training=training,
+            origin={"data": options.data, **options.data_arguments},
             n_paths=choice.supernet_paths,
             proxy=choice.proxy,
             seed=options.seed,
@@ -124,47 +124,32 @@ def _check_stage(stage: SupernetStage, space: str) -> None:
         raise as_command_error(error) from error
 
 
-def check_folder(stage: SupernetStage, options: Training) -> None:
-    """Check that what the folder of a stage holds was made from the same data, in the same way.
+def check_folder(stage: SupernetStage) -> None:
+    """Check that what the folder of a stage holds was made in the same way.
 
     Raises:
         CommandError: If it was not.
     """
-    origin = Path(str(stage.folder), _ORIGIN)
-    found = json.loads(origin.read_text(encoding="utf-8")) if origin.is_file() else {}
-    for key, value in _origin(options).items():
-        if found and found.get(key) != value:
-            raise CommandError(
-                f"Expected the stage in {stage.folder} to be continued with its {flag_of(key)} "
-                f"{found.get(key)!r} but got {value!r}; give another folder."
-            )
     try:
         stage.check_folder()
     except ValueError as error:
         raise _in_options(error) from error
 
 
-def _origin(options: Training) -> dict[str, Any]:
-    return {"data": options.data, **options.data_arguments}
-
-
-def run_stage(stage: SupernetStage, options: Training) -> SupernetResult:
+def run_stage(stage: SupernetStage) -> SupernetResult:
     """Run a stage in its folder and print what it found.
 
     Raises:
         CommandError: If the folder holds another stage, or the training fails.
     """
-    check_folder(stage, options)
+    check_folder(stage)
     folder = Path(str(stage.folder))
     epochs = f"{stage.epochs} epoch{'s' if stage.epochs > 1 else ''}"
-    if (folder / SUPERNET_FILE).is_file():
+    if stage.begun and (folder / SUPERNET_FILE).is_file():
         print(f"Reading the supernet in {folder} ...", flush=True)
     else:
         start = "Going on with" if stage.begun else "Training"
         print(f"{start} a supernet by {stage.relaxation} for {epochs} in {folder} ...", flush=True)
-    origin = folder / _ORIGIN
-    if not origin.is_file():
-        origin.write_text(json.dumps(_origin(options)) + "\n", encoding="utf-8")
     try:
         with warnings.catch_warnings():  # It is told below, also where nothing is trained.
             warnings.filterwarnings("ignore", message=_LOOKS_COLLAPSED)
@@ -184,7 +169,7 @@ def run_stage(stage: SupernetStage, options: Training) -> SupernetResult:
         if uncertainty(result.prior) > _UNIFORM:
             poor = "The prior of the supernet stage is close to uniform"
         elif guesses(result):
-            poor = "The supernet has hardly learned: half of its paths do no better than guessing"
+            poor = "The supernet has hardly learned: half of its paths do little but guess"
         if poor is not None:
             more = "more --supernet-epochs or a smaller --batch-size may help."
             warnings.warn(f"{poor}; {more}", stacklevel=2)
@@ -212,7 +197,7 @@ def uncertainty(prior: Prior) -> float:
 
 
 def guesses(result: SupernetResult) -> bool:
-    """Return whether the median loss of the scored paths is that of equal class probabilities."""
+    """Return whether the median loss of the scored paths is near that of a uniform guess."""
     if result.scores is None:
         return False
     losses = [result.scores[path]["val_loss"] for path in result.scores.architectures]

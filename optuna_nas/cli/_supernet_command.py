@@ -48,7 +48,7 @@ def supernet(
     rate = {} if options.learning_rate is None else {"learning_rate": options.learning_rate}
     progress = show_progress()
     stage = make_stage(choice, options, module, folder=folder, training=rate, progress=progress)
-    check_folder(stage, options)
+    check_folder(stage)
     try:
         tracker = SupernetTracker(
             tracking_uri=tracking_uri,
@@ -62,7 +62,7 @@ def supernet(
     with Interrupts():
         try:
             with alone(folder):
-                result = run_stage(stage, options)
+                result = run_stage(stage)
                 tracker.log_supernet(result.prior, result.architecture, result.path)
         except (KeyboardInterrupt, Exception) as error:
             if not is_interrupt(error):

@@ -84,6 +84,14 @@ WRONG = [
     ),
     (["search", "--supernet-epochs", "3"], "--supernet-epochs only with --supernet but got none"),
     (["search", "--supernet-folder", "x"], "--supernet-folder only with --supernet but got none"),
+    (
+        ["search", "--supernet", "--supernet-folder", "text.ckpt"],
+        "--supernet-folder to be a folder to write in but got 'text.ckpt'",
+    ),
+    (
+        ["search", "--supernet", "--supernet-folder", ""],
+        "--supernet-folder to be a folder but got ''",
+    ),
     (["search", "--inherit-weights"], "--inherit-weights only with --supernet but got none"),
     (["search", "--evaluate", "supernet"], "--evaluate supernet only with --supernet but got"),
     (["search", "--evaluate", "magic"], "--evaluate to be one of training, supernet but got"),
@@ -152,6 +160,9 @@ WRONG = [
     (["search", "--config", "wrong.yaml"], "--epochs to be an integer but got 'many'"),
     (["search", "--config", "unknown.yaml"], "colour"),
     (["search", "--config", "broken.yaml"], "parsing"),
+    (["search", "--config", "null.yaml"], "--supernet to be one of none, .* but got null"),
+    (["train", "C-S-O", "--config", "null-data.yaml"], "--data to be text but got null"),
+    (["search", "--config", "null-list.yaml"], "--screen to be a list but got null"),
     (["search", "--learning-rate", "0"], "--learning-rate to be above 0"),
     (["search", "--space", "exit.py:space"], "importing it failed: SystemExit"),
     (["search", "--storage", "foo://me:secret@host/db"], r"'foo://\*\*\*@host/db' cannot"),
@@ -182,6 +193,9 @@ def test_wrong_input(
     Path("wrong.yaml").write_text("epochs: many\n")
     Path("unknown.yaml").write_text("colour: red\n")
     Path("broken.yaml").write_text("epochs: [\n")
+    Path("null.yaml").write_text("supernet: null\nseed: 1\n")
+    Path("null-data.yaml").write_text("data: null\n")
+    Path("null-list.yaml").write_text("screen: null\n")
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""

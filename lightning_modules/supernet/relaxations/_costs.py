@@ -43,6 +43,9 @@ class CostFactor:
         self.alpha = alpha
         self.beta = beta
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(alpha={self.alpha}, beta={self.beta})"
+
     def __call__(self, probabilities: Mapping[str, Tensor]) -> Tensor:
         """Return the factor, a scalar.
 
@@ -77,3 +80,7 @@ class LatencyFactor(CostFactor):
             beta=beta,
         )
         self.table = table
+
+    def __repr__(self) -> str:
+        settings = dict(self.table.settings)
+        return f"LatencyFactor(alpha={self.alpha}, beta={self.beta}, table={settings})"

@@ -23,6 +23,7 @@ from lightning_modules.datamodules import DigitsDataModule
 from lightning_modules.proxies import ProxyEvaluator
 from lightning_modules.supernet import load_supernet
 from lightning_modules.supernet import PRIOR_FILE
+from lightning_modules.supernet import stage_settings
 from lightning_modules.supernet import SUPERNET_FILE
 from lightning_modules.supernet import SupernetResult
 from lightning_modules.supernet import SupernetStage
@@ -32,6 +33,7 @@ from optuna_nas.supernet import Prior
 
 
 SPACE = CellSpace(n_nodes=3)
+ORIGIN = {"data": "a"}
 NETWORK = {"channels": 4, "cells_per_stage": 1, "stages": 1}
 
 
@@ -218,7 +220,10 @@ def test_a_process_killed_while_it_saves_loses_one_epoch_alone(
         ("training", {"learning_rate": 0.1}, "training"),
         ("datamodule", DigitsDataModule(batch_size=128), "batch_size"),
         ("datamodule", Users(), "datamodule"),
+        ("origin", {"data": "b"}, "data"),
+        ("origin", None, "data"),
         ("space", SPACE.freeze({"edge_0_1": "none"}), "distribution of edge_0_1"),
+        ("space", CellSpace(n_nodes=2), "distribution of edge_0_2"),
     ],
 )
 def test_other_settings_are_refused(
@@ -226,16 +231,19 @@ def test_other_settings_are_refused(
 ) -> None:
     (tmp_path / "settings.json").write_text((trained / "settings.json").read_text())
     message = f"^Expected the stage in .* to be continued with its `{key}` .* give another folder"
-    with pytest.raises(ValueError, match=message) as caught:
-        stage(tmp_path, **{argument: value}).run()
-    assert "\n" not in str(caught.value)
+    other = stage(tmp_path, **{"origin": ORIGIN, argument: value})
+    for check in (other.check_folder, other.run):
+        with pytest.raises(ValueError, match=message) as caught:
+            check()
+        assert "\n" not in str(caught.value)
+    assert stage_settings(tmp_path) == stage_settings(trained)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a finished stage."""
     folder = tmp_path_factory.mktemp("stage")
-    stage(folder, max_epochs=1, n_paths=2).run()
+    stage(folder, max_epochs=1, n_paths=2, origin=ORIGIN).run()
     settings = json.loads((folder / "settings.json").read_text())
     (folder / "settings.json").write_text(json.dumps({**settings, "epochs": 2}))
     return folder
@@ -252,6 +260,11 @@ def test_settings_that_json_writes_in_another_way(tmp_path: Path) -> None:
     }
     first = stage(tmp_path, **arguments).run()
     assert_same(first, stage(tmp_path, **arguments).run())
+    arguments["relaxation_arguments"]["costs"] = (CostFactor(cost, alpha=0.1),)
+    with pytest.raises(
+        ValueError, match=r"`relaxation_arguments` .*alpha=0\.2.* got .*alpha=0\.1"
+    ):
+        stage(tmp_path, **arguments).run()
 
 
 def test_a_user_without_news_sees_no_warnings(
