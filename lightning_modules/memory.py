@@ -81,6 +81,7 @@ def _cuda_peak(run: Callable[[], object], device: torch.device) -> int:
 
 
 def _cpu_peak(run: Callable[[], object]) -> int:
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # Else the profiler writes lines of its own.
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         run()
     current = peak = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import logging
-import os
 from typing import Any
 
 from optuna_nas.benchmarks import is_benchmark_name
@@ -35,8 +34,6 @@ def run(command: str, options: dict[str, Any]) -> int:
 
 
 def _run_with_torch(command: str, options: dict[str, Any], threads: int) -> int:
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # Else the profiler writes lines of its own.
-
     from pytorch_lightning.trainer.connectors import signal_connector
     import torch
 

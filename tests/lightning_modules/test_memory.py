@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -51,6 +54,18 @@ def test_peak_allocation_of_a_function_is_beside_what_there_is() -> None:
 
     peak = measure_peak_allocation_mb(run, torch.device("cpu"))
     assert peak == pytest.approx(4 * (3 * 1000 + 2000) / 1e6)
+
+
+def test_nothing_is_printed() -> None:
+    script = (
+        "import torch; from lightning_modules import measure_peak_memory_mb as measure;"
+        "print(measure(torch.nn.Linear(2, 2), (2,), batch_size=1) > 0)"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "KINETO_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 def test_inplace_operations_save_memory() -> None:
