@@ -44,7 +44,8 @@ def search(study: Study, tracker: MLflowTracker, n_trials: int) -> None:
 
 def test_resumed_study_continues_its_runs(uri: str, tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'study.db'}"
-    study = optuna.create_study(study_name="resumed", storage=storage)
+    sampler = optuna.samplers.RandomSampler(seed=0)  # Its first trial is feasible.
+    study = optuna.create_study(study_name="resumed", storage=storage, sampler=sampler)
     with MLflowTracker(tracking_uri=uri, params={"sampler": "tpe", "epochs": 3}) as tracker:
         search(study, tracker, 2)
     before = Read(uri, study)
