@@ -9,7 +9,6 @@ from dataclasses import field
 import functools
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from lightning_modules._files import temporary_beside
 from lightning_modules.builders import BUILDERS
 from optuna_nas import Architecture
 
@@ -110,9 +110,7 @@ def save_checkpoint(trainer: pl.Trainer, model: FinishedModel, path: Path) -> No
         model: What to describe.
         path: The file to write; an existing one is replaced.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with temporary_beside(path) as temporary:
         trainer.save_checkpoint(temporary, weights_only=True)
         if not trainer.is_global_zero:
             return
@@ -123,8 +121,6 @@ def save_checkpoint(trainer: pl.Trainer, model: FinishedModel, path: Path) -> No
         content[DESCRIPTION] = _describe(model)
         torch.save(content, temporary)
         replace_with_digest(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_checkpoint(

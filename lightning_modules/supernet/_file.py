@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lightning_modules._files import temporary_beside
 from lightning_modules.checkpoint import check_digest
 from lightning_modules.checkpoint import CheckpointError
 from lightning_modules.checkpoint import replace_with_digest
@@ -31,8 +31,6 @@ def save_supernet(supernet: Supernet, path: str | Path) -> None:
         path: The file; an existing one is replaced.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     content = {
         _KEY: _FORMAT,
         "space": supernet.space.name,
@@ -40,11 +38,9 @@ def save_supernet(supernet: Supernet, path: str | Path) -> None:
         "arguments": dict(supernet.arguments),
         "state": supernet.state_dict(),
     }
-    try:
+    with temporary_beside(path) as temporary:
         torch.save(content, temporary)
         replace_with_digest(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_supernet(path: str | Path, space: SearchSpace) -> Supernet:

@@ -27,7 +27,7 @@ def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     found = stage_settings(folder)
     if found is None:
         return
-    given = json.loads(_to_json(settings))
+    given = _plain(settings)
     for key in {**given, **found}:
         if found.get(key) != given.get(key):
             raise ValueError(
@@ -44,7 +44,7 @@ def keep_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     """
     check_settings(folder, settings)
     if stage_settings(folder) is None:
-        write_json(folder / _FILE, json.loads(_to_json(settings)))
+        write_json(folder / _FILE, _plain(settings))
 
 
 def stage_settings(folder: Path) -> dict[str, Any] | None:
@@ -53,8 +53,9 @@ def stage_settings(folder: Path) -> dict[str, Any] | None:
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
 
 
-def _to_json(settings: Mapping[str, Any]) -> str:
-    return json.dumps(dict(settings), default=_described)
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings in the types in which they are read from the file."""
+    return dict(json.loads(json.dumps(dict(settings), default=_described)))
 
 
 def _described(value: Any) -> str:

@@ -20,7 +20,8 @@ RelaxationName = Literal[
     "ofa",
 ]
 """The ways to train a supernet; the same as in lightning_modules, which is heavy to import."""
-BARE = {"supernet": "fairnas"}
+DEFAULT_SUPERNET: RelaxationName = "fairnas"
+BARE = {"supernet": DEFAULT_SUPERNET}
 """What options mean that are given without a value."""
 
 
@@ -136,7 +137,7 @@ def supernet_options(
     *,
     data: str = "digits",
     space: str = "cell",
-    supernet: RelaxationName = "fairnas",
+    supernet: RelaxationName = DEFAULT_SUPERNET,
     supernet_epochs: int | None = None,
     supernet_paths: int = 250,
     supernet_proxy: str = "synflow",

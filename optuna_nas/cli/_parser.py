@@ -77,10 +77,15 @@ def _sentence(message: str, options: Sequence[Any]) -> str:
 
 def _kinds(options: Sequence[Any]) -> dict[str, str]:
     """Return the kind of value that each option takes, in words."""
+    return {name: _kind(hint) for name, hint in _hints(options).items()}
+
+
+def _hints(options: Sequence[Any]) -> dict[str, Any]:
+    """Return the type hints of the options."""
     hints: dict[str, Any] = {}
     for function in options:
         hints |= get_type_hints(function)
-    return {name: _kind(hint) for name, hint in hints.items()}
+    return hints
 
 
 def _kind(hint: Any) -> str:
@@ -102,9 +107,7 @@ def check_nulls(command: str, options: Mapping[str, Any]) -> None:
     Raises:
         CommandError: If it does.
     """
-    hints: dict[str, Any] = {}
-    for function in _OPTIONS[command]:
-        hints |= get_type_hints(function)
+    hints = _hints(_OPTIONS[command])
     for name, value in options.items():
         hint = hints.get(name)
         if value is None and type(None) not in get_args(hint):

@@ -99,8 +99,8 @@ def search(
     )
     choice.check(pruner)
     check_output(Path(output, study_name or ""))
-    if supernet_folder is not None:
-        check_output(Path(supernet_folder), "--supernet-folder")
+    if choice.folder is not None:
+        check_output(choice.folder, "--supernet-folder")
     named = named_space(space, network)
     options = Training(named=named, data=data, **training)
     module = open_data(data, **options.data_arguments)

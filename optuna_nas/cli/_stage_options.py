@@ -23,7 +23,7 @@ class StageOptions:
     supernet: str
     supernet_epochs: int | None
     supernet_paths: int
-    supernet_proxy: str = NONE
+    supernet_proxy: str
     inherit_weights: bool = False
     evaluate: str = "training"
     supernet_folder: str | None = None

@@ -67,6 +67,7 @@ def test_latency_counts_in_the_loss_of_fbnet(relaxation: str, counts: bool) -> N
     search += ["--supernet", relaxation, "--supernet-epochs", "1", "--n-trials", "1"]
     assert main([*search, "--study-name", "factor"]) == 0
     settings = json.loads(Path("runs/factor/supernet/settings.json").read_text())
+    assert list(settings["relaxation_arguments"]) == (["costs"] if counts else [])
     factors = settings["relaxation_arguments"].get("costs", [])
     assert len(factors) == counts
     assert all(factor.startswith("LatencyFactor(alpha=0.2, beta=0.6, ") for factor in factors)
