@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from lightning_modules import TrainingEvaluator
-from lightning_modules.datamodules import ArrayDataModule
+from lightning_modules.data import NpzDataModule
 from optuna_nas import ArchitectureObjective
 from optuna_nas import CustomSpace
 from optuna_nas.samplers import GeneticSampler
@@ -88,7 +88,7 @@ def main():
     write_data("data.npz")
     evaluate = TrainingEvaluator(
         build,
-        ArrayDataModule("data.npz", batch_size=32),
+        NpzDataModule("data.npz", batch_size=32),
         metrics=["val_accuracy", "params"],
         max_epochs=3,
     )

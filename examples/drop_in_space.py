@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lightning_modules import build_network
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 from optuna_nas import CellSpace
 
 

@@ -12,7 +12,7 @@ import torch
 
 from lightning_modules import build_mobile_network
 from lightning_modules import TrainingEvaluator
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 from optuna_nas import ArchitectureObjective
 from optuna_nas import MLflowTracker
 from optuna_nas import MobileSpace

@@ -18,7 +18,7 @@ import torch
 from lightning_modules import build_cell_network
 from lightning_modules import ProxyEvaluator
 from lightning_modules import TrainingEvaluator
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 from optuna_nas import ArchitectureObjective
 from optuna_nas import CellSpace
 from optuna_nas import enqueue_best

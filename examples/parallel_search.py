@@ -13,7 +13,7 @@ import torch
 
 from lightning_modules import build_chain_network
 from lightning_modules import TrainingEvaluator
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 from optuna_nas import ArchitectureObjective
 from optuna_nas import ChainSpace
 from optuna_nas.samplers import GeneticSampler

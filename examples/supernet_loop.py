@@ -10,7 +10,7 @@ other images: ``search.train_step(batch, val_batch)``.
 
 import torch
 
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 from lightning_modules.supernet import SupernetSearch
 from optuna_nas import CellSpace
 

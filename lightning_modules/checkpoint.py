@@ -67,7 +67,7 @@ class FinishedModel:
 
         Args:
             images: Normalised images, float32 of shape (n, \\*input_shape), as
-                :func:`~lightning_modules.datamodules.load_images` makes them.
+                :func:`~lightning_modules.data.load_images` makes them.
             batch_size: Images of a forward pass.
 
         Raises:

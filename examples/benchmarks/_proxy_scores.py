@@ -24,7 +24,7 @@ import torch
 from lightning_modules import build_cell_network
 from lightning_modules import ProxyEvaluator
 from lightning_modules import rank_aggregate
-from lightning_modules.datamodules import make_datamodule
+from lightning_modules.data import make_datamodule
 from optuna_nas import CellSpace
 
 

@@ -42,9 +42,9 @@ from scipy.stats import spearmanr
 import torch
 
 from lightning_modules import TrainingEvaluator
-from lightning_modules.datamodules import DataError
-from lightning_modules.datamodules import InMemoryDataModule
-from lightning_modules.datamodules import make_datamodule
+from lightning_modules.data import DataError
+from lightning_modules.data import ImageDataModule
+from lightning_modules.data import make_datamodule
 from lightning_modules.supernet import DEFAULT_RELAXATION
 from lightning_modules.supernet import load_supernet
 from lightning_modules.supernet import Supernet
@@ -143,7 +143,7 @@ def draw_cells(n: int) -> list[Architecture]:
     return list(cells.values())
 
 
-def get_supernet(data: InMemoryDataModule, seed: int, folder: Path, args: Namespace) -> Supernet:
+def get_supernet(data: ImageDataModule, seed: int, folder: Path, args: Namespace) -> Supernet:
     """Read or train the supernet of a seed; a stage that was killed goes on."""
     path = args.supernet or folder / SUPERNET_FILE
     if not path.is_file():
@@ -164,7 +164,7 @@ def get_supernet(data: InMemoryDataModule, seed: int, folder: Path, args: Namesp
 def measure(
     results: Results,
     cells: Sequence[Architecture],
-    data: InMemoryDataModule,
+    data: ImageDataModule,
     folder: Path,
     args: Namespace,
     console: Console,

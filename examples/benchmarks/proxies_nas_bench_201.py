@@ -41,8 +41,8 @@ from lightning_modules import build_cell_network
 from lightning_modules import PROXIES
 from lightning_modules import rank_aggregate
 from lightning_modules import vote_aggregate
-from lightning_modules.datamodules import DataError
-from lightning_modules.datamodules import make_datamodule
+from lightning_modules.data import DataError
+from lightning_modules.data import make_datamodule
 from optuna_nas import Architecture
 from optuna_nas.benchmarks import NASBench201
 

@@ -39,9 +39,9 @@ from rich.table import Table
 from scipy.stats import spearmanr
 import torch
 
-from lightning_modules.datamodules import DataError
-from lightning_modules.datamodules import InMemoryDataModule
-from lightning_modules.datamodules import make_datamodule
+from lightning_modules.data import DataError
+from lightning_modules.data import ImageDataModule
+from lightning_modules.data import make_datamodule
 from lightning_modules.supernet import SupernetEvaluator
 from lightning_modules.supernet import SupernetResult
 from lightning_modules.supernet import SupernetStage
@@ -97,7 +97,7 @@ def in_cells() -> list[str]:
     return [name for name in RELAXATIONS if name != "ofa"]
 
 
-def measure(name: str, seed: int, data: InMemoryDataModule, args: Namespace, folder: Path) -> Any:
+def measure(name: str, seed: int, data: ImageDataModule, args: Namespace, folder: Path) -> Any:
     """Run one stage and return what it found, in plain JSON types."""
     stage = SupernetStage(
         space=SPACE,
@@ -126,7 +126,7 @@ def measure(name: str, seed: int, data: InMemoryDataModule, args: Namespace, fol
 
 
 def correlations(
-    result: SupernetResult, data: InMemoryDataModule, args: Namespace
+    result: SupernetResult, data: ImageDataModule, args: Namespace
 ) -> dict[str, float]:
     """Return Spearman's correlation of shared-weight accuracy and loss with the table."""
     rng = np.random.default_rng(CELL_SEED)

@@ -44,9 +44,9 @@ from torch.optim.lr_scheduler import LambdaLR
 from lightning_modules import build_network
 from lightning_modules import costs as costs_module
 from lightning_modules import TrainingEvaluator
-from lightning_modules.datamodules import DigitsDataModule
-from lightning_modules.datamodules import InMemoryDataModule
-from lightning_modules.datamodules import make_datamodule
+from lightning_modules.data import DigitsDataModule
+from lightning_modules.data import ImageDataModule
+from lightning_modules.data import make_datamodule
 from lightning_modules.tasks import learning_rate_factor
 from optuna_nas import Architecture
 from optuna_nas import ArchitectureObjective
@@ -243,7 +243,7 @@ def train_bare(
     return n_right / n_images
 
 
-def report_ratio(name: str, data: InMemoryDataModule, repetitions: int) -> None:
+def report_ratio(name: str, data: ImageDataModule, repetitions: int) -> None:
     """Measure both loops in turns and print the times and their ratio."""
     architecture, arguments = NETWORKS[name]
     build = functools.partial(

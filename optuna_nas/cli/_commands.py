@@ -37,7 +37,7 @@ def _run_with_torch(command: str, options: dict[str, Any], threads: int) -> int:
     from pytorch_lightning.trainer.connectors import signal_connector
     import torch
 
-    from lightning_modules.datamodules import DataError
+    from lightning_modules.data import DataError
     from optuna_nas.cli._predict import predict
     from optuna_nas.cli._profile import profile
     from optuna_nas.cli._search import search

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightning_modules.datamodules import InMemoryDataModule
-from lightning_modules.datamodules import make_datamodule
+from lightning_modules.data import ImageDataModule
+from lightning_modules.data import make_datamodule
 from optuna_nas.cli._errors import as_command_error
 
 
-def open_data(data: str, **arguments: Any) -> InMemoryDataModule:
+def open_data(data: str, **arguments: Any) -> ImageDataModule:
     """Make a data module and read its training data.
 
     Raises:

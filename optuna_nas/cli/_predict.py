@@ -14,7 +14,7 @@ from lightning_modules import CheckpointError
 from lightning_modules import FinishedModel
 from lightning_modules import load_checkpoint
 from lightning_modules.checkpoint import DESCRIPTION
-from lightning_modules.datamodules import load_images
+from lightning_modules.data import load_images
 from optuna_nas.cli._errors import CommandError
 from optuna_nas.cli._spaces import named_space
 

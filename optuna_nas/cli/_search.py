@@ -18,7 +18,7 @@ from lightning_modules import COUNTED_METRICS
 from lightning_modules import LatencyTable
 from lightning_modules import ProxyEvaluator
 from lightning_modules import TrainingEvaluator
-from lightning_modules.datamodules import InMemoryDataModule
+from lightning_modules.data import ImageDataModule
 from optuna_nas.cli import _runner
 from optuna_nas.cli import _studies
 from optuna_nas.cli._constraints import checked_without_training
@@ -182,7 +182,7 @@ def _check_use_of(latency_table: str | None, metrics: Sequence[str]) -> None:
 
 
 def _read_latencies(
-    path: str | None, options: Training, module: InMemoryDataModule
+    path: str | None, options: Training, module: ImageDataModule
 ) -> tuple[LatencyTable | None, str | None]:
     """Return the table of ``--latency-table``, and in words where it comes from."""
     if path is None:
@@ -221,7 +221,7 @@ def _strategy(
 def _proxy_score(
     names: Sequence[str],
     build: Callable[[Architecture], nn.Module],
-    module: InMemoryDataModule,
+    module: ImageDataModule,
     options: Training,
 ) -> Callable[[Architecture], float]:
     """Return the score of architectures by one proxy, or by the mean rank of several."""
@@ -258,7 +258,7 @@ def _finish_best(
 
 def _evaluator(
     build: Callable[[Architecture], nn.Module],
-    module: InMemoryDataModule,
+    module: ImageDataModule,
     metrics: Sequence[str],
     epochs: int,
     options: Training,

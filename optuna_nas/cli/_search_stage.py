@@ -13,7 +13,7 @@ import optuna
 from lightning_modules import CheckpointError
 from lightning_modules import LatencyTable
 from lightning_modules import TrainingEvaluator
-from lightning_modules.datamodules import InMemoryDataModule
+from lightning_modules.data import ImageDataModule
 from lightning_modules.supernet import load_supernet
 from lightning_modules.supernet import stage_settings
 from lightning_modules.supernet import Supernet
@@ -56,7 +56,7 @@ class ScoredBySupernet:
         self._evaluator = evaluator
         self._scorer: SupernetEvaluator | None = None
 
-    def use(self, supernet: Supernet, module: InMemoryDataModule) -> None:
+    def use(self, supernet: Supernet, module: ImageDataModule) -> None:
         """Score with the weights of this supernet, on images of this data."""
         self._scorer = SupernetEvaluator.from_data(
             supernet,
@@ -94,7 +94,7 @@ class SearchStage:
 
     choice: StageOptions
     options: Training
-    module: InMemoryDataModule
+    module: ImageDataModule
     table: LatencyTable | None
     output: Path
     strategy: Callable[[Prior], optuna.samplers.BaseSampler]

@@ -18,7 +18,7 @@ from scipy.stats import entropy
 import torch
 
 from lightning_modules import LatencyTable
-from lightning_modules.datamodules import InMemoryDataModule
+from lightning_modules.data import ImageDataModule
 from lightning_modules.supernet import PRIOR_FILE
 from lightning_modules.supernet import SUPERNET_FILE
 from lightning_modules.supernet import SupernetResult
@@ -53,7 +53,7 @@ _LOOKS_COLLAPSED = "The supernet stage looks collapsed"
 def make_stage(
     choice: StageOptions,
     options: Training,
-    module: InMemoryDataModule,
+    module: ImageDataModule,
     *,
     table: LatencyTable | None = None,
     training: Mapping[str, Any] | None = None,

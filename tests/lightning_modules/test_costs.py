@@ -15,7 +15,7 @@ from torch import nn
 from lightning_modules import costs
 from lightning_modules import COUNTED_METRICS
 from lightning_modules import TrainingEvaluator
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 from optuna_nas import Architecture
 from optuna_nas import ArchitectureObjective
 from optuna_nas import Constraint

@@ -21,7 +21,7 @@ from lightning_modules import DartsNetwork
 from lightning_modules import TrainingEvaluator
 from lightning_modules.darts_operations import FactorizedConv
 from lightning_modules.darts_operations import SeparableConv
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 from optuna_nas import Architecture
 from optuna_nas import ArchitectureObjective
 from optuna_nas import DartsSpace

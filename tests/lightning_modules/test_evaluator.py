@@ -28,8 +28,8 @@ from lightning_modules import build_chain_network
 from lightning_modules import count_macs
 from lightning_modules import count_params
 from lightning_modules import TrainingEvaluator
-from lightning_modules.datamodules import DigitsDataModule
-from lightning_modules.datamodules import LabeledImages
+from lightning_modules.data import DigitsDataModule
+from lightning_modules.data import Split
 from optuna_nas import Architecture
 from optuna_nas import ArchitectureObjective
 from optuna_nas import CellSpace
@@ -46,7 +46,7 @@ EPOCHS = ("val_accuracy", "val_loss", "train_loss")
 class SearchOnlyDigits(DigitsDataModule):
     """Digits whose test split must not be read."""
 
-    def read_test_data(self) -> LabeledImages:
+    def read_test_data(self) -> Split:
         raise AssertionError("The search read the test split.")
 
 
@@ -307,7 +307,7 @@ def test_two_processes_share_a_trial() -> None:
     script = """
 import functools
 from lightning_modules import TrainingEvaluator, build_cell_network
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 from optuna_nas import CellSpace
 cell = CellSpace().from_string(
     "|nor_conv_3x3~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"

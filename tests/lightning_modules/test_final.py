@@ -15,8 +15,8 @@ from lightning_modules import build_cell_network
 from lightning_modules import build_chain_network
 from lightning_modules import load_checkpoint
 from lightning_modules import train_final
-from lightning_modules.datamodules import DigitsDataModule
-from lightning_modules.datamodules import LabeledImages
+from lightning_modules.data import DigitsDataModule
+from lightning_modules.data import Split
 from optuna_nas import Architecture
 from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
@@ -32,7 +32,7 @@ class CountingDigits(DigitsDataModule):
     n_test_reads = 0
     n_batches = 0
 
-    def read_test_data(self) -> LabeledImages:
+    def read_test_data(self) -> Split:
         type(self).n_test_reads += 1
         return super().read_test_data()
 

@@ -18,7 +18,7 @@ from lightning_modules import count_params
 from lightning_modules import InvertedBottleneck
 from lightning_modules import MobileNetwork
 from lightning_modules import TrainingEvaluator
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 from lightning_modules.mobile import SqueezeExcitation
 from optuna_nas import Architecture
 from optuna_nas import ArchitectureObjective

@@ -20,8 +20,8 @@ from lightning_modules import build_chain_network
 from lightning_modules import compute_proxies
 from lightning_modules import PROXIES
 from lightning_modules import ProxyEvaluator
-from lightning_modules.datamodules import DigitsDataModule
-from lightning_modules.datamodules import LabeledImages
+from lightning_modules.data import DigitsDataModule
+from lightning_modules.data import Split
 from optuna_nas import Architecture
 from optuna_nas import ArchitectureObjective
 from optuna_nas import ChainSpace
@@ -36,7 +36,7 @@ BUILD = functools.partial(build_chain_network, **SHAPE)
 class SearchOnlyDigits(DigitsDataModule):
     """Digits whose test split must not be read."""
 
-    def read_test_data(self) -> LabeledImages:
+    def read_test_data(self) -> Split:
         raise AssertionError("The search read the test split.")
 
     def val_dataloader(self) -> Any:

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from lightning_modules import evaluator as evaluator_module
-from lightning_modules.datamodules import make_datamodule
+from lightning_modules.data import make_datamodule
 from lightning_modules.supernet import DEFAULT_RELAXATION
 from lightning_modules.supernet import load_supernet
 from lightning_modules.supernet import SupernetEvaluator

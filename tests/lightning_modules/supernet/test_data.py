@@ -17,7 +17,7 @@ from torch.utils.data import TensorDataset
 from torch.utils.data import WeightedRandomSampler
 
 from lightning_modules._training import make_trainer
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 from lightning_modules.supernet import SupernetDataModule
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch import Tensor
 
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import CellSupernet
 from lightning_modules.supernet import Gate

@@ -14,7 +14,7 @@ from lightning_modules import build_cell_network
 from lightning_modules import count_macs
 from lightning_modules import count_params
 from lightning_modules import TrainingEvaluator
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import Supernet
 from lightning_modules.supernet import SupernetEvaluator

@@ -11,7 +11,7 @@ from pytorch_lightning.demos.boring_classes import BoringModel
 from pytorch_lightning.loggers import CSVLogger
 import torch
 
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 from lightning_modules.supernet import _guards
 from lightning_modules.supernet import CellSupernet
 from lightning_modules.supernet import CollapseGuard

@@ -11,7 +11,7 @@ from torch import Tensor
 from lightning_modules import Latency
 from lightning_modules import LatencyTable
 from lightning_modules._training import make_trainer
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import SupernetDataModule
 from lightning_modules.supernet import SupernetEvaluator

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules._training import make_trainer
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import supernet_rate_factor
 from lightning_modules.supernet import SUPERNET_SCHEDULES

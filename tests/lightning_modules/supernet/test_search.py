@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 from lightning_modules.supernet import SupernetEvaluator
 from lightning_modules.supernet import SupernetSearch
 from lightning_modules.supernet.relaxations import RELAXATIONS

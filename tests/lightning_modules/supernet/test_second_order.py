@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_modules._training import make_trainer
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 from lightning_modules.supernet import CellSupernet
 from lightning_modules.supernet import SupernetDataModule
 from lightning_modules.supernet import SupernetModule

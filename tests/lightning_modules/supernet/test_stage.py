@@ -19,7 +19,7 @@ from torch.utils.data import random_split
 from torch.utils.data import TensorDataset
 
 from lightning_modules.builders import build_cell_network
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 from lightning_modules.proxies import ProxyEvaluator
 from lightning_modules.supernet import load_supernet
 from lightning_modules.supernet import PRIOR_FILE

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_modules.datamodules import ArrayDataModule
-from lightning_modules.datamodules import DataError
+from lightning_modules.data import DataError
+from lightning_modules.data import NpzDataModule
 
 
 N = 20
@@ -28,7 +28,7 @@ def _save(path: Path, **arrays: Any) -> Path:
     return path / "data.npz"
 
 
-def _everything(data: ArrayDataModule) -> list[tuple[Tensor, Tensor]]:
+def _everything(data: NpzDataModule) -> list[tuple[Tensor, Tensor]]:
     """Return the three splits with their values before normalisation."""
     data.setup("test")
     mean, std = (torch.tensor(value)[:, None, None] for value in (data.mean, data.std))
@@ -58,7 +58,7 @@ class TestNpz:
         order: tuple[int, ...] | None,
     ) -> None:
         raw = _pixels(*shape)
-        data = ArrayDataModule(_save(tmp_path, X=raw, y=np.arange(N) % 2))
+        data = NpzDataModule(_save(tmp_path, X=raw, y=np.arange(N) % 2))
         assert data.input_shape == input_shape
         splits = _everything(data)
         assert [len(labels) for _, labels in splits] == [12, 4, 4]
@@ -69,7 +69,7 @@ class TestNpz:
     @pytest.mark.parametrize("dtype", [np.int16, np.float64, np.float16, np.bool_])
     def test_other_numbers_keep_their_scale(self, tmp_path: Path, dtype: type) -> None:
         raw = (_pixels(N, 4, 5) % 7).astype(dtype)
-        data = ArrayDataModule(_save(tmp_path, X=raw, y=np.arange(N) % 2))
+        data = NpzDataModule(_save(tmp_path, X=raw, y=np.arange(N) % 2))
         found = torch.cat([images for images, _ in _everything(data)]).flatten(1)
         expected = torch.from_numpy(raw.astype(np.float32)).flatten(1)
         assert sorted(found.round().tolist()) == sorted(expected.tolist())
@@ -86,7 +86,7 @@ class TestNpz:
     def test_class_names(self, tmp_path: Path, labels: npt.NDArray[Any], names: list[str]) -> None:
         raw = np.zeros((N, 4, 5), np.uint8)
         raw[::2] = 255  # The images of the first label, the second class.
-        data = ArrayDataModule(_save(tmp_path, X=raw, y=np.tile(labels, N // 2)))
+        data = NpzDataModule(_save(tmp_path, X=raw, y=np.tile(labels, N // 2)))
         assert data.class_names == names
         for images, indices in _everything(data):
             assert images[:, 0, 0, 0].round().int().tolist() == indices.tolist()
@@ -95,10 +95,10 @@ class TestNpz:
     def test_official_splits(self, tmp_path: Path) -> None:
         raw, labels = _pixels(N, 4, 5), np.arange(N) % 2
         test = {"X_test": raw[:3], "y_test": labels[:3]}
-        data = ArrayDataModule(_save(tmp_path, X=raw, y=labels, **test))
+        data = NpzDataModule(_save(tmp_path, X=raw, y=labels, **test))
         assert [len(split[1]) for split in _everything(data)] == [16, 4, 3]
         val = {"X_val": raw[:5], "y_val": labels[:5]}
-        data = ArrayDataModule(_save(tmp_path, X=raw, y=labels, **test, **val))
+        data = NpzDataModule(_save(tmp_path, X=raw, y=labels, **test, **val))
         splits = _everything(data)
         assert [len(split[1]) for split in splits] == [20, 5, 3]
         assert (splits[1][0] * 255).round().int().flatten(1).tolist() == raw[:5].reshape(
@@ -108,7 +108,7 @@ class TestNpz:
     def test_search_reads_no_test_images(self, tmp_path: Path) -> None:
         raw, labels = _pixels(N, 4, 5).astype(np.float32), np.arange(N) % 2
         bad = np.full_like(raw, np.nan)
-        data = ArrayDataModule(_save(tmp_path, X=raw, y=labels, X_test=bad, y_test=labels))
+        data = NpzDataModule(_save(tmp_path, X=raw, y=labels, X_test=bad, y_test=labels))
         data.setup("fit")
         with pytest.raises(DataError, match="array `X_test` of .* finite but got NaN"):
             data.setup("test")
@@ -125,8 +125,9 @@ class TestNpz:
             ),
             ({"y": np.arange(N - 1)}, r"`y` of .* shape \(20,\), one label .* shape \(19,\)"),
             ({"y": np.zeros((N, 1), int)}, r"got shape \(20, 1\)"),
-            ({"y": np.zeros(N)}, "integers or strings but got float64"),
-            ({"y": np.zeros(N, int)}, r"at least 2 classes but got \[0\]"),
+            ({"y": np.zeros(N, complex)}, "integers, strings or floats but got complex128"),
+            ({"y": np.zeros(N)}, r"at least 2 classes or values but got \[0.0\]"),
+            ({"y": np.zeros(N, int)}, r"at least 2 classes or values but got \[0\]"),
             ({"y": np.arange(N) // 18}, "at least 3 samples .* but got 2 of class '1'"),
             ({"y": np.array(["a", None] * 10, object)}, "not pickled objects, but got ValueError"),
             ({"X": np.array([None] * N, object)}, "not pickled objects, but got ValueError"),
@@ -150,7 +151,7 @@ class TestNpz:
         arrays = {"X": _pixels(N, 4, 5), "y": np.arange(N) % 2} | change
         path = _save(tmp_path, **{k: v for k, v in arrays.items() if v is not None})
         with pytest.raises(DataError, match=message) as caught:
-            ArrayDataModule(path).setup("fit")
+            NpzDataModule(path).setup("fit")
         assert "\n" not in str(caught.value)
 
     def test_damaged_file(self, tmp_path: Path) -> None:
@@ -158,12 +159,72 @@ class TestNpz:
         whole = path.read_bytes()
         path.write_bytes(whole[:-100])
         with pytest.raises(DataError, match="data.npz to be a readable .npz file but got"):
-            ArrayDataModule(path).setup("fit")
+            NpzDataModule(path).setup("fit")
         at = whole.index(_pixels(N, 4, 5).tobytes()[:20])
         path.write_bytes(whole[:at] + b"\0\0\0" + whole[at + 3 :])
         with pytest.raises(DataError, match="`X` of .* but got BadZipFile: Bad CRC-32"):
-            ArrayDataModule(path).setup("fit")
+            NpzDataModule(path).setup("fit")
         with path.open("wb") as file:
             np.save(file, np.zeros(3))
         with pytest.raises(DataError, match="to be an .npz file but got a single array"):
-            ArrayDataModule(path).setup("fit")
+            NpzDataModule(path).setup("fit")
+
+
+class TestPath:
+    def test_missing_and_other_files(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="`path` to be an .npz .*gone.npz, no such file"):
+            NpzDataModule(tmp_path / "gone.npz")
+        (tmp_path / "data.csv").write_text("1,2")
+        with pytest.raises(DataError, match="data.csv, another kind of file"):
+            NpzDataModule(tmp_path / "data.csv")
+
+
+class TestValues:
+    """Targets of type float are values to predict."""
+
+    @pytest.mark.parametrize("shape", [(N,), (N, 1), (N, 3)])
+    def test_splits(self, tmp_path: Path, shape: tuple[int, ...]) -> None:
+        values = np.random.default_rng(0).normal(size=shape)
+        raw = np.arange(N)[:, None, None] * np.ones((N, 4, 5))
+        data = NpzDataModule(_save(tmp_path, X=raw, y=values))
+        assert data.class_names == []
+        splits = _everything(data)
+        assert [len(targets) for _, targets in splits] == [12, 4, 4]
+        numbers = torch.cat([images[:, 0, 0, 0] for images, _ in splits]).round().long()
+        targets = torch.cat([targets for _, targets in splits])
+        assert sorted(numbers.tolist()) == list(range(N))
+        assert targets.dtype == torch.float32
+        assert torch.equal(targets, torch.from_numpy(values).float()[numbers])
+        assert json.loads(json.dumps(data.describe())) == data.describe()
+        assert len(NpzDataModule(data.path, train_fraction=0.5).train_dataloader().dataset) == 6
+
+    def test_official_splits(self, tmp_path: Path) -> None:
+        raw, values = _pixels(N, 4, 5), np.linspace(0, 1, N)
+        test = {"X_test": raw[:3], "y_test": values[:3]}
+        data = NpzDataModule(_save(tmp_path, X=raw, y=values, **test))
+        assert [len(split[1]) for split in _everything(data)] == [16, 4, 3]
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"y": np.full(N, np.nan)}, "`y` of .* but got"),
+            ({"y": np.append(np.zeros(N - 1), np.inf)}, "`y` of .* to be finite but got NaN or"),
+            ({"y": np.zeros((N, 0))}, r"shape \(20,\), one .* but got shape \(20, 0\)"),
+            ({"y": np.zeros((N, 2, 2))}, r"shape \(20,\), one .* but got shape \(20, 2, 2\)"),
+            ({"y": np.arange(N - 1.0)}, r"shape \(20,\), one .* but got shape \(19,\)"),
+            ({"y_test": np.arange(4)}, "`y_test` of .* to be floats, like `y`, but got int64"),
+            (
+                {"y_test": np.zeros((4, 2))},
+                r"`y_test` of .* shape \(4,\), like `y`, but got \(4, 2\)",
+            ),
+            (
+                {"y": np.arange(N) % 2},
+                "`y_test` of .* to be classes, like `y`, but got float64",
+            ),
+        ],
+    )
+    def test_errors(self, tmp_path: Path, change: dict[str, Any], message: str) -> None:
+        arrays = {"X": _pixels(N, 4, 5), "y": np.arange(N) / 2}
+        test = {"X_test": _pixels(4, 4, 5), "y_test": np.arange(4.0)}
+        with pytest.raises(DataError, match=message):
+            NpzDataModule(_save(tmp_path, **(arrays | test | change))).setup("fit")

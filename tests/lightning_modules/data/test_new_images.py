@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 import warnings
 
 import numpy as np
@@ -10,9 +12,9 @@ from PIL import Image
 import pytest
 import torch
 
-from lightning_modules.datamodules import ArrayDataModule
-from lightning_modules.datamodules import DataError
-from lightning_modules.datamodules import load_images
+from lightning_modules.data import DataError
+from lightning_modules.data import FolderDataModule
+from lightning_modules.data import load_images
 
 
 MEAN, STD = [0.5, 0.25, 0.0], [0.5, 1.0, 2.0]
@@ -22,17 +24,30 @@ def _pixels(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def test_same_tensors_as_in_training(tmp_path: Path) -> None:
+def _like(
+    shape: tuple[int, int, int], mean: list[float], std: list[float], resize: str = "pad"
+) -> dict[str, Any]:
+    return {
+        "kind": "images",
+        "input_shape": list(shape),
+        "mean": mean,
+        "std": std,
+        "resize": resize,
+    }
+
+
+@pytest.mark.parametrize("resize", ["pad", "crop"])
+def test_same_tensors_as_in_training(tmp_path: Path, resize: Any) -> None:
     for divisor, label in ((1, "a"), (5, "b")):
         (tmp_path / label).mkdir()
         for i in range(4):
             Image.fromarray(_pixels(7, 9, 3) // (divisor + i)).save(tmp_path / label / f"{i}.png")
-    data = ArrayDataModule(tmp_path, image_size=6, train_on_validation=True)
+    data = FolderDataModule(tmp_path, image_size=(6, 5), resize=resize, train_on_validation=True)
     images, _ = next(iter(data.train_dataloader()))
     paths = sorted(tmp_path.glob("*/*.png"))
-    loaded = load_images(paths, data.input_shape, data.mean, data.std)
+    loaded = load_images(paths, json.loads(json.dumps(data.preprocessing)))
     assert loaded.dtype == torch.float32
-    assert loaded.shape == (8, 3, 6, 6)
+    assert loaded.shape == (8, 3, 6, 5)
     found = {tuple(image.flatten().tolist()) for image in loaded}
     assert len(found) == 8
     assert len(images) == 6
@@ -41,7 +56,7 @@ def test_same_tensors_as_in_training(tmp_path: Path) -> None:
 
 def test_values_are_scaled_and_normalised(tmp_path: Path) -> None:
     Image.new("RGB", (4, 2), (255, 51, 0)).save(tmp_path / "a.png")
-    image = load_images(tmp_path / "a.png", (3, 2, 4), MEAN, STD)
+    image = load_images(tmp_path / "a.png", _like((3, 2, 4), MEAN, STD))
     assert image.shape == (1, 3, 2, 4)
     assert image.mean(dim=(0, 2, 3)).tolist() == pytest.approx([1, -0.05, 0])
 
@@ -59,14 +74,15 @@ def test_modes_are_converted(tmp_path: Path, mode: str, channels: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loaded = load_images(
-            [tmp_path / "a.png"], (channels, 3, 5), [0] * channels, [1] * channels
+            [tmp_path / "a.png"],
+            _like((channels, 3, 5), [0.0] * channels, [1.0] * channels, "crop"),
         )
     assert torch.equal(loaded, torch.ones(1, channels, 3, 5))
 
 
 def test_sixteen_bits_are_not_clipped(tmp_path: Path) -> None:
     Image.fromarray(np.full((2, 4), 32768, np.uint16)).save(tmp_path / "a.png")
-    loaded = load_images([tmp_path / "a.png"], (1, 2, 4), [0.0], [1.0])
+    loaded = load_images([tmp_path / "a.png"], _like((1, 2, 4), [0.0], [1.0]))
     assert loaded.mean().item() == pytest.approx(0.5, abs=0.01)
 
 
@@ -98,7 +114,9 @@ def test_arrays(
         np.save(path, array)
     else:
         np.savez(path, X=array)
-    loaded = load_images([path], input_shape, [0.0] * input_shape[0], [1.0] * input_shape[0])
+    loaded = load_images(
+        [path], _like(input_shape, [0.0] * input_shape[0], [1.0] * input_shape[0])
+    )
     expected = array if order is None else array.transpose(order)
     expected = expected.reshape(-1, *input_shape)
     assert (loaded * 255).round().int().tolist() == expected.tolist()
@@ -108,13 +126,13 @@ def test_order_of_several_files(tmp_path: Path) -> None:
     np.save(tmp_path / "two.npy", np.array([[[1.0]], [[2.0]]]))
     Image.new("L", (1, 1), 255).save(tmp_path / "one.png")
     paths = [tmp_path / "one.png", str(tmp_path / "two.npy"), tmp_path / "one.png"]
-    assert load_images(paths, (1, 1, 1), [1.0], [0.5]).flatten().tolist() == [0, 0, 2, 0]
+    assert load_images(paths, _like((1, 1, 1), [1.0], [0.5])).flatten().tolist() == [0, 0, 2, 0]
 
 
 class TestErrors:
     def test_files(self, tmp_path: Path) -> None:
         def load(name: str) -> None:
-            load_images([tmp_path / name], (3, 6, 5), MEAN, STD)
+            load_images([tmp_path / name], _like((3, 6, 5), MEAN, STD))
 
         for name in ("text.png", "text.npy", "text.npz"):
             (tmp_path / name).write_text("text")
@@ -147,16 +165,19 @@ class TestErrors:
         for n in (0, 5, 20, 40, len(whole) // 2):
             path.write_bytes(whole[:n])
             with pytest.raises(DataError, match="to be a readable image but got"):
-                load_images([path], (3, 6, 5), MEAN, STD)
+                load_images([path], _like((3, 6, 5), MEAN, STD))
 
     def test_arguments(self, tmp_path: Path) -> None:
         path = tmp_path / "a.png"
         Image.new("L", (4, 4)).save(path)
         with pytest.raises(ValueError, match="`paths` to name at least one file but got none"):
-            load_images([], (1, 4, 4), [0.0], [1.0])
-        with pytest.raises(ValueError, match=r"`mean` .* each of the 3 channels .* got \[0.0\]"):
-            load_images([path], (3, 4, 4), [0.0], STD)
-        with pytest.raises(ValueError, match=r"`std` .* each of the 3 channels .* got \[1.0\]"):
-            load_images([path], (3, 4, 4), MEAN, [1.0])
+            load_images([], _like((1, 4, 4), [0.0], [1.0]))
+        with pytest.raises(ValueError, match=r"a mean for each of the 3 channels .* got \[0.0\]"):
+            load_images([path], _like((3, 4, 4), [0.0], STD))
+        with pytest.raises(ValueError, match=r"a std for each of the 3 channels .* got \[1.0\]"):
+            load_images([path], _like((3, 4, 4), MEAN, [1.0]))
         with pytest.raises(ValueError, match="1, 3 or 4 channels but got 2"):
-            load_images([path], (2, 4, 4), [0.0] * 2, [1.0] * 2)
+            load_images([path], _like((2, 4, 4), [0.0] * 2, [1.0] * 2))
+        for change in ({"kind": "sounds"}, {"resize": "stretch"}, {"std": None}):
+            with pytest.raises(ValueError, match="argument `preprocessing` to have"):
+                load_images([path], _like((3, 4, 4), MEAN, STD) | change)

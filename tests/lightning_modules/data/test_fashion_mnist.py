@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from lightning_modules.datamodules import DataError
-from lightning_modules.datamodules import FashionMNISTDataModule
-from lightning_modules.datamodules import make_datamodule
+from lightning_modules.data import DataError
+from lightning_modules.data import FashionMNISTDataModule
+from lightning_modules.data import make_datamodule
 
 
 REAL_FOLDER = Path("/usr/share/datasets/fashion-mnist")
@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
 def test_splits(folder: Path) -> None:
     data = FashionMNISTDataModule(folder, batch_size=100)
     assert data.input_shape == (1, 5, 4)
-    assert data.num_classes == 10
+    assert len(data.class_names) == 10
     assert data.class_names[9] == "Ankle boot"
     assert data.hparams["folder"] == str(folder)
     data.setup("test")

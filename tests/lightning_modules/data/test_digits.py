@@ -1,20 +1,15 @@
-"""The digits, the fixed splits, and data modules by name."""
+"""The digits, and what all data modules share of their arguments."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 import torch
 from torch import Tensor
 
-from lightning_modules.datamodules import DataError
-from lightning_modules.datamodules import DigitsDataModule
-from lightning_modules.datamodules import make_datamodule
-from lightning_modules.datamodules._splits import stratified_split
-from lightning_modules.datamodules._splits import stratified_subset
+from lightning_modules.data import DigitsDataModule
 
 
 def _all(loader: Any) -> tuple[Tensor, Tensor]:
@@ -26,7 +21,6 @@ class TestDigits:
     def test_facts_before_any_fit(self) -> None:
         data = DigitsDataModule()
         assert data.input_shape == (1, 8, 8)
-        assert data.num_classes == 10
         assert data.class_names == [str(digit) for digit in range(10)]
 
     def test_splits_are_stratified_disjoint_and_complete(self) -> None:
@@ -86,39 +80,3 @@ class TestDigits:
 def test_arguments(kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DigitsDataModule(**kwargs)
-
-
-class TestSplits:
-    def test_train_fraction(self) -> None:
-        labels = np.arange(100) % 3
-        small = stratified_subset(labels, 0.1, 3)
-        large = stratified_subset(labels, 0.5, 3)
-        assert set(small) < set(large)
-        assert np.bincount(labels[large]).tolist() == [17, 16, 16]
-        data = DigitsDataModule(train_fraction=0.25)
-        _, labels = _all(data.train_dataloader())
-        assert data.describe()["n_train"] == len(labels) == pytest.approx(1079 / 4, abs=5)
-        assert data.describe()["n_validation"] == 359
-
-    def test_class_with_too_few_samples(self) -> None:
-        labels = np.array([0] * 9 + [1] * 2)
-        with pytest.raises(DataError, match="at least 3 samples .* but got 2 of class 'rare'"):
-            stratified_split(labels, (0.6, 0.2, 0.2), ["common", "rare"])
-        parts = stratified_split(labels, (0.8, 0.2), ["common", "rare"])
-        assert [len(part) for part in parts] == [8, 3]
-        assert [int((labels[part] == 1).sum()) for part in parts] == [1, 1]
-
-
-class TestFactory:
-    def test_digits(self) -> None:
-        data = make_datamodule("digits", batch_size=7)
-        assert isinstance(data, DigitsDataModule)
-        assert data.batch_size == 7
-
-    @pytest.mark.parametrize("name", ["mnist", "", "no/such/folder"])
-    def test_unknown(self, name: str) -> None:
-        message = (
-            f'argument `data` to be "digits", "fashion-mnist", or the path .* but got {name!r}'
-        )
-        with pytest.raises(ValueError, match=message):
-            make_datamodule(name)

@@ -13,33 +13,33 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_modules.datamodules import DataError
-from lightning_modules.datamodules import DigitsDataModule
-from lightning_modules.datamodules import InMemoryDataModule
-from lightning_modules.datamodules import LabeledImages
-from lightning_modules.datamodules import SearchData
-from lightning_modules.datamodules import TrainingBatch
+from lightning_modules.data import DataError
+from lightning_modules.data import DigitsDataModule
+from lightning_modules.data import ImageDataModule
+from lightning_modules.data import SearchData
+from lightning_modules.data import Split
+from lightning_modules.data import TrainingBatch
 
 
-class ColorDataModule(InMemoryDataModule):
+class ColorDataModule(ImageDataModule):
     """Three channels of different scale; each image holds its own number in the last one."""
 
     n_train = 41
     n_search_reads = 0
     n_test_reads = 0
 
-    def _make(self, start: int, n: int, shift: float) -> LabeledImages:
+    def _make(self, start: int, n: int, shift: float) -> Split:
         generator = torch.Generator().manual_seed(start)
         images = torch.rand(n, 3, 6, 5, generator=generator) + shift
         images[:, 1] = 0.1  # A constant channel.
         images[:, 2] = torch.arange(start, start + n)[:, None, None]
-        return LabeledImages(images, torch.arange(n) % 2)
+        return Split(images, torch.arange(n) % 2)
 
     def read_search_data(self) -> SearchData:
         self.n_search_reads += 1
         return SearchData(self._make(0, self.n_train, 0), self._make(100, 10, 5), ["even", "odd"])
 
-    def read_test_data(self) -> LabeledImages:
+    def read_test_data(self) -> Split:
         self.n_test_reads += 1
         return self._make(200, 6, 9)
 
@@ -49,7 +49,7 @@ def _all(loader: Any) -> tuple[Tensor, Tensor]:
     return torch.cat(images), torch.cat(labels)
 
 
-def _numbers(data: InMemoryDataModule, loader: Any) -> list[int]:
+def _numbers(data: ImageDataModule, loader: Any) -> list[int]:
     images, _ = _all(loader)
     return (images[:, 2, 0, 0] * data.std[2] + data.mean[2]).round().int().tolist()
 
@@ -58,7 +58,7 @@ class TestNormalisation:
     def test_training_split_alone_gives_the_statistics(self) -> None:
         data = ColorDataModule()
         images, _ = _all(ColorDataModule(batch_size=41).train_dataloader())
-        raw = data.read_search_data().train.images.double()
+        raw = data.read_search_data().train.inputs.double()
         assert data.mean == pytest.approx(raw.mean(dim=(0, 2, 3)).tolist(), rel=1e-5)
         assert data.std[0] == pytest.approx(raw[:, 0].std(correction=0).item(), rel=1e-5)
         assert data.std[1] == 1  # Not the rounding error of a constant channel.
@@ -110,7 +110,7 @@ class TestStages:
 
 class TestLoaders:
     def test_order_depends_on_seed_and_epoch_alone(self) -> None:
-        def orders(data: InMemoryDataModule) -> list[list[int]]:
+        def orders(data: ImageDataModule) -> list[list[int]]:
             loader = data.train_dataloader()
             return [_numbers(data, loader) for _ in range(3)]
 
@@ -186,7 +186,7 @@ class TestPlainData:
         data.setup("fit")
         loader = data.train_dataloader()
         twin = copy.copy(data)
-        assert twin.train_dataloader().dataset.images is loader.dataset.images  # type: ignore[attr-defined]
+        assert twin.train_dataloader().dataset.inputs is loader.dataset.inputs  # type: ignore[attr-defined]
         restored = pickle.loads(pickle.dumps(data))
         assert torch.equal(_all(restored.val_dataloader())[0], _all(data.val_dataloader())[0])
 
@@ -197,11 +197,15 @@ class TestErrors:
         [
             (torch.zeros(4, 6, 5), torch.zeros(4).long(), r"of shape \(n, channels, height"),
             (
-                torch.zeros(4, 3, 6, 5).byte(),
+                torch.zeros(4, 3, 6, 5).double(),
                 torch.zeros(4).long(),
-                "float32 .* but got torch.uint",
+                "float32 or uint8 .* but got torch.float64",
             ),
-            (torch.zeros(0, 3, 6, 5), torch.zeros(0).long(), "images to be float32 of shape"),
+            (
+                torch.zeros(0, 3, 6, 5),
+                torch.zeros(0).long(),
+                "images to be float32 or uint8 of shape",
+            ),
             (
                 torch.zeros(4, 3, 5, 5),
                 torch.zeros(4).long(),
@@ -233,7 +237,7 @@ class TestErrors:
     ) -> None:
         data = ColorDataModule()
         made = data.read_search_data()
-        bad = LabeledImages(images, labels)
+        bad = Split(images, labels)
         if name == "validation":
             search = SearchData(made.train, bad, made.class_names)
             monkeypatch.setattr(data, "read_search_data", lambda: search)

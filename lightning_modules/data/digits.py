@@ -6,22 +6,22 @@ import numpy as np
 from sklearn.datasets import load_digits
 import torch
 
-from lightning_modules.datamodules._base import InMemoryDataModule
-from lightning_modules.datamodules._data import LabeledImages
-from lightning_modules.datamodules._data import SearchData
-from lightning_modules.datamodules._splits import stratified_split
-from lightning_modules.datamodules._splits import TRAIN_VALIDATION_TEST
+from lightning_modules.data.datamodule import ImageDataModule
+from lightning_modules.data.partition import fixed_split
+from lightning_modules.data.partition import TRAIN_VALIDATION_TEST
+from lightning_modules.data.split import SearchData
+from lightning_modules.data.split import Split
 
 
-class DigitsDataModule(InMemoryDataModule):
+class DigitsDataModule(ImageDataModule):
     """1797 images of 8x8 pixels in 10 classes, in a fixed stratified split of 60/20/20 percent.
 
-    The arguments are those of :class:`InMemoryDataModule`.
+    The arguments are those of :class:`ImageDataModule`.
 
     Example:
 
         >>> data = DigitsDataModule(batch_size=64)
-        >>> data.input_shape, data.num_classes
+        >>> data.input_shape, len(data.class_names)
         ((1, 8, 8), 10)
     """
 
@@ -30,14 +30,14 @@ class DigitsDataModule(InMemoryDataModule):
         train, validation, _ = _read_splits()
         return SearchData(train, validation, [str(digit) for digit in range(10)])
 
-    def read_test_data(self) -> LabeledImages:
+    def read_test_data(self) -> Split:
         """Read the test split."""
         return _read_splits()[2]
 
 
-def _read_splits() -> list[LabeledImages]:
+def _read_splits() -> list[Split]:
     digits = load_digits()
     images = torch.from_numpy(digits.images).float().unsqueeze(1) / 16
     labels = digits.target.astype(np.int64)
-    parts = stratified_split(labels, TRAIN_VALIDATION_TEST, [str(digit) for digit in range(10)])
-    return [LabeledImages(images[part], torch.from_numpy(labels[part])) for part in parts]
+    parts = fixed_split(labels, TRAIN_VALIDATION_TEST, [str(digit) for digit in range(10)])
+    return [Split(images[part], torch.from_numpy(labels[part])) for part in parts]

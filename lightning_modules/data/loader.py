@@ -1,4 +1,4 @@
-"""Data loaders that take a batch of in-memory tensors by one indexing operation."""
+"""Data loaders that take a batch of in-memory tensors, or of picture files, at once."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ from torch.utils.data import Dataset
 from torch.utils.data import RandomSampler
 from torch.utils.data import SequentialSampler
 
+from lightning_modules.data.normalise import Normaliser
+from lightning_modules.data.picture_files import PictureFiles
+from lightning_modules.data.split import Split
+from lightning_modules.data.workers import default_workers
+
 
 # Workers would only slow down the indexing of tensors in memory.
 _WORKER_HINT = r"The '(train|val|test)_dataloader' does not have many workers"
@@ -26,37 +31,48 @@ _WORKER_HINT = r"The '(train|val|test)_dataloader' does not have many workers"
 class TrainingBatch(NamedTuple):
     """A batch to learn from. Its type tells it from others, so that it alone is augmented."""
 
-    images: Tensor
+    inputs: Tensor
     """float32 of shape ``(batch, channels, height, width)``."""
-    labels: Tensor
-    """int64 of shape ``(batch,)``."""
+    targets: Tensor
+    """int64 of shape ``(batch,)``, or float32 of shape ``(batch,)`` or ``(batch, k)``."""
 
 
-class InMemoryDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Images and labels in memory; a list of indices gives a whole batch.
+class SplitDataset(Dataset[tuple[Tensor, Tensor]]):
+    """A split, normalised as it is read; a list of indices gives a whole batch.
 
     Args:
-        images: float32 of shape ``(n, channels, height, width)``.
-        labels: int64 of shape ``(n,)``.
+        split: The split; float32 inputs are taken as normalised.
+        normaliser: Normalises uint8 inputs.
         training: Whether batches are :class:`TrainingBatch`.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, *, training: bool = False) -> None:
-        self.images = images
-        self.labels = labels
+    def __init__(self, split: Split, normaliser: Normaliser, *, training: bool = False) -> None:
+        self.inputs = split.inputs
+        self.targets = split.targets
+        self.normaliser = normaliser
         self.training = training
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.targets)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.images[index], self.labels[index]
+        in_files = isinstance(self.inputs, PictureFiles)
+        image = self.inputs.read(index) if in_files else self.inputs[index]
+        return self._normalised(image), self.targets[index]
 
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
         # The name that DataLoader looks for to fetch a batch at once.
-        index = torch.tensor(indices)
-        batch = self.images.index_select(0, index), self.labels.index_select(0, index)
+        if isinstance(self.inputs, PictureFiles):
+            images, indices = self.inputs.read_batch(indices)
+            index = torch.tensor(indices)
+        else:
+            index = torch.tensor(indices)
+            images = self.inputs.index_select(0, index)
+        batch = self._normalised(images), self.targets.index_select(0, index)
         return TrainingBatch(*batch) if self.training else batch
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        return self.normaliser(images) if images.dtype == torch.uint8 else images
 
 
 class EpochSampler(RandomSampler):
@@ -88,21 +104,40 @@ class EpochSampler(RandomSampler):
 
 
 def make_loader(
-    dataset: InMemoryDataset, batch_size: int, *, seed: int | None = None
+    dataset: SplitDataset,
+    batch_size: int,
+    *,
+    seed: int | None = None,
+    num_workers: int | None = None,
+    pin_memory: bool = False,
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Make a loader in the order of the data set or, with ``seed``, in a random order.
 
     In a random order, which is for training, a last batch of one single sample is dropped, as
     batch normalisation cannot learn from it. Other incomplete batches are kept.
+
+    Args:
+        dataset: The data set.
+        batch_size: Samples of a batch.
+        seed: Seed of the order; :obj:`None` for that of the data set.
+        num_workers: Processes that read batches; :obj:`None` for none if the inputs are in
+            memory, else :func:`~lightning_modules.data.workers.default_workers`.
+        pin_memory: Whether batches are put into page-locked memory, for a GPU.
     """
     silence(PossibleUserWarning, _WORKER_HINT)
-    shuffle = seed is not None
+    if num_workers is None:
+        in_files = isinstance(dataset.inputs, PictureFiles)
+        n_bytes = 4 * dataset.inputs.shape[1:].numel() * min(batch_size, len(dataset))
+        num_workers = default_workers(n_bytes) if in_files else 0
     return DataLoader(
         dataset,
         batch_size=batch_size,
         sampler=SequentialSampler(dataset) if seed is None else EpochSampler(dataset, seed),
-        drop_last=shuffle and len(dataset) % batch_size == 1,
+        drop_last=seed is not None and len(dataset) % batch_size == 1,
         collate_fn=_as_it_is,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        persistent_workers=num_workers > 0,
         generator=torch.Generator(),  # Else each pass draws from the global generator.
     )
 

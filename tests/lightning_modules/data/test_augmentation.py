@@ -6,16 +6,18 @@ import torch
 from torch import nn
 from torch import Tensor
 
-from lightning_modules.datamodules import DigitsDataModule
-from lightning_modules.datamodules import TrainingBatch
-from lightning_modules.datamodules._augmentation import crop_and_flip
+from lightning_modules.data import DigitsDataModule
+from lightning_modules.data import TrainingBatch
+from lightning_modules.data.augmentation import draw_crop_and_flip
 
 
 class TestAugmentation:
     def test_every_image_is_a_shift_or_a_mirrored_shift(self) -> None:
         images = torch.rand(64, 2, 5, 4, generator=torch.Generator().manual_seed(0)) + 1
         generator = torch.Generator().manual_seed(1)
-        out = crop_and_flip(images, padding=1, horizontal_flip=True, generator=generator)
+        out = draw_crop_and_flip(
+            images.shape, padding=1, horizontal_flip=True, generator=generator
+        )(images)
         assert out.shape == images.shape
         padded = nn.functional.pad(images, (1, 1, 1, 1))
         seen = set()
@@ -35,21 +37,37 @@ class TestAugmentation:
     def test_flip_and_crop_alone(self) -> None:
         images = torch.rand(32, 1, 3, 3, generator=torch.Generator().manual_seed(0))
         generator = torch.Generator().manual_seed(1)
-        out = crop_and_flip(images, padding=0, horizontal_flip=True, generator=generator)
+        out = draw_crop_and_flip(
+            images.shape, padding=0, horizontal_flip=True, generator=generator
+        )(images)
         flipped = (out == images.flip(3)).all(dim=(1, 2, 3))
         assert torch.equal(out[~flipped], images[~flipped])
         assert 5 < flipped.sum() < 27
-        out = crop_and_flip(images, padding=2, horizontal_flip=False, generator=generator)
+        out = draw_crop_and_flip(
+            images.shape, padding=2, horizontal_flip=False, generator=generator
+        )(images)
         assert (out == 0).any()
+
+    def test_one_draw_moves_images_and_masks_alike(self) -> None:
+        images = torch.rand(16, 3, 6, 5, generator=torch.Generator().manual_seed(0))
+        generator = torch.Generator().manual_seed(1)
+        move = draw_crop_and_flip(
+            images.shape, padding=2, horizontal_flip=True, generator=generator
+        )
+        moved = move(images)
+        assert not torch.equal(moved, images)
+        assert torch.equal(move(images), moved)
+        masks = (images[:, 0] * 100).long()
+        assert torch.equal(move(masks), (moved[:, 0] * 100).long())
 
     def test_only_training_batches_change(self) -> None:
         data = DigitsDataModule(crop_padding=2, horizontal_flip=True, batch_size=20)
         batch = next(iter(data.train_dataloader()))
         out = data.on_after_batch_transfer(batch, 0)
         assert isinstance(out, TrainingBatch)
-        assert out.images.shape == batch[0].shape
-        assert not torch.equal(out.images, batch[0])
-        assert torch.equal(out.labels, batch[1])
+        assert out.inputs.shape == batch[0].shape
+        assert not torch.equal(out.inputs, batch[0])
+        assert torch.equal(out.targets, batch[1])
 
         data.setup("test")
         for loader in (data.val_dataloader(), data.test_dataloader()):
@@ -73,8 +91,8 @@ class TestAugmentation:
             data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
             images = DigitsDataModule().read_search_data().train
             data.train_dataloader()  # Starts again, as the next trial does.
-            batch = TrainingBatch(images.images, images.labels)
-            out: Tensor = data.on_after_batch_transfer(batch, 0).images
+            batch = TrainingBatch(images.inputs, images.targets)
+            out: Tensor = data.on_after_batch_transfer(batch, 0).inputs
             return out
 
         assert torch.equal(augmented(1), augmented(1))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import json
+import logging
 from pathlib import Path
+import re
 from typing import Any
 
 import numpy as np
@@ -13,9 +16,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_modules.datamodules import ArrayDataModule
-from lightning_modules.datamodules import DataError
-from lightning_modules.datamodules import make_datamodule
+from lightning_modules.data import DataError
+from lightning_modules.data import FolderDataModule
 
 
 N = 20
@@ -30,7 +32,7 @@ def _save(path: Path, **arrays: Any) -> Path:
     return path / "data.npz"
 
 
-def _everything(data: ArrayDataModule) -> list[tuple[Tensor, Tensor]]:
+def _everything(data: FolderDataModule) -> list[tuple[Tensor, Tensor]]:
     """Return the three splits with their values before normalisation."""
     data.setup("test")
     mean, std = (torch.tensor(value)[:, None, None] for value in (data.mean, data.std))
@@ -61,7 +63,7 @@ def folder(tmp_path: Path) -> Path:
 
 class TestFolder:
     def test_classes_and_splits(self, folder: Path) -> None:
-        data = ArrayDataModule(folder)
+        data = FolderDataModule(folder)
         assert data.class_names == ["cat", "dog"]
         assert data.input_shape == (1, 4, 5)
         splits = _everything(data)
@@ -86,15 +88,25 @@ class TestFolder:
 
     def test_one_colour_image_makes_all_colour(self, folder: Path) -> None:
         _draw(folder / "dog" / "3.png", mode="RGBA")
-        assert ArrayDataModule(folder).input_shape == (3, 4, 5)
+        assert FolderDataModule(folder).input_shape == (3, 4, 5)
 
-    def test_sizes(self, folder: Path) -> None:
+    def test_sizes(self, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
         _draw(folder / "dog" / "3.JPG", size=(9, 7), mode="L")
-        with pytest.raises(DataError, match="`image_size` .* 2 different sizes from 4x5 to 7x9"):
-            ArrayDataModule(folder).setup("fit")
-        data = ArrayDataModule(folder, image_size=6)
+        caplog.set_level(logging.INFO, "lightning_modules.data.folder")
+        data = FolderDataModule(folder)
+        assert data.input_shape == (1, 8, 8)
+        assert data.notice is not None
+        assert re.match("The 21 pictures have 2 sizes from 4x5 to 7x9 pixels: 8x8 is", data.notice)
+        assert [record.getMessage() for record in caplog.records] == [data.notice]
+        data = FolderDataModule(folder, image_size=6)
         assert data.input_shape == (1, 6, 6)
         assert data.hparams["image_size"] == 6
+        assert data.notice is None
+
+    def test_one_size_stays(self, folder: Path) -> None:
+        data = FolderDataModule(folder)
+        assert data.input_shape == (1, 4, 5)
+        assert data.notice is None
 
     @pytest.mark.parametrize("with_validation", [False, True])
     def test_official_splits(self, tmp_path: Path, with_validation: bool) -> None:
@@ -102,7 +114,7 @@ class TestFolder:
             for label in ("a", "b"):
                 for i in range(n):
                     _draw(tmp_path / split / label / f"{i}.bmp", seed=i)
-        data = ArrayDataModule(tmp_path)
+        data = FolderDataModule(tmp_path)
         sizes = [10, 6, 4] if with_validation else [8, 2, 4]
         assert data.class_names == ["a", "b"]
         assert [len(labels) for _, labels in _everything(data)] == sizes
@@ -111,7 +123,7 @@ class TestFolder:
         for label in ("car", "train"):
             for i in range(3):
                 _draw(tmp_path / label / f"{i}.png", seed=i)
-        assert ArrayDataModule(tmp_path).class_names == ["car", "train"]
+        assert FolderDataModule(tmp_path).class_names == ["car", "train"]
 
     def test_search_reads_no_test_pixels(self, tmp_path: Path) -> None:
         for split in ("train", "test"):
@@ -120,17 +132,21 @@ class TestFolder:
                     _draw(tmp_path / split / label / f"{i}.png", size=(40, 40), seed=i)
         broken = tmp_path / "test" / "b" / "1.png"
         broken.write_bytes(broken.read_bytes()[:2000])
-        data = ArrayDataModule(tmp_path)
+        data = FolderDataModule(tmp_path)
         data.setup("fit")
-        with pytest.raises(DataError, match="1.png to be a readable image but got"):
+        with pytest.warns(UserWarning, match="1 of 2 .* 1.png to be a readable image but got"):
             data.setup("test")
+        assert len(data.test_dataloader().dataset) == 1  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(
         ("change", "message"),
         [
             (
-                lambda folder: (folder / "dog" / "4.png").write_bytes(b"nonsense"),
-                "4.png to be a readable image but got UnidentifiedImageError",
+                lambda folder: [
+                    (folder / "dog" / f"{i}.png").write_bytes(b"no") for i in range(4)
+                ],
+                "3 pictures or 1% of 20 to be broken but got 4. .*0.png to be a readable image but "
+                "got UnidentifiedImageError: .* Likewise: .*1.png, .*2.png, .*3.png",
             ),
             (
                 lambda folder: (folder / "bird").mkdir(),
@@ -153,42 +169,44 @@ class TestFolder:
     def test_errors(self, folder: Path, change: Callable[[Path], object], message: str) -> None:
         change(folder)
         with pytest.raises(DataError, match=message):
-            ArrayDataModule(folder).setup("fit")
+            FolderDataModule(folder).setup("fit")
 
     def test_errors_of_official_splits(self, tmp_path: Path) -> None:
         _draw(tmp_path / "train" / "0.png")
         _draw(tmp_path / "val" / "0.png")
         with pytest.raises(DataError, match=r"perhaps val but got \['train', 'val'\]"):
-            ArrayDataModule(tmp_path).setup("fit")
+            FolderDataModule(tmp_path).setup("fit")
         _draw(tmp_path / "test" / "0.png")
         with pytest.raises(DataError, match=r"train to have a sub-folder .* but got \[\]"):
-            ArrayDataModule(tmp_path).setup("fit")
+            FolderDataModule(tmp_path).setup("fit")
         for label in ("a", "b"):
             _draw(tmp_path / "train" / label / "0.png")
         with pytest.raises(DataError, match="test to have sub-folders of images but got none"):
-            ArrayDataModule(tmp_path).setup("fit")
+            FolderDataModule(tmp_path).setup("fit")
         _draw(tmp_path / "test" / "c" / "0.png")
         with pytest.raises(DataError, match=r"classes in train, \['a', 'b'\], but got 'c'"):
-            ArrayDataModule(tmp_path).setup("fit")
+            FolderDataModule(tmp_path).setup("fit")
 
 
-class TestPath:
-    def test_missing_and_other_files(self, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match="`path` to be an .npz .*gone.npz, no such file"):
-            ArrayDataModule(tmp_path / "gone.npz")
+class TestArguments:
+    def test_path(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="`path` to be a folder .*gone, no such folder"):
+            FolderDataModule(tmp_path / "gone")
         (tmp_path / "data.csv").write_text("1,2")
         with pytest.raises(DataError, match="data.csv, another kind of file"):
-            ArrayDataModule(tmp_path / "data.csv")
+            FolderDataModule(tmp_path / "data.csv")
 
-    def test_image_size(self, tmp_path: Path) -> None:
-        path = _save(tmp_path, X=_pixels(N, 4, 5), y=np.arange(N) % 2)
-        with pytest.raises(ValueError, match="`image_size` to be None, as .* but got 8"):
-            ArrayDataModule(path, image_size=8)
-        with pytest.raises(ValueError, match="`image_size` to be at least 1 but got 0"):
-            ArrayDataModule(tmp_path, image_size=0)
+    @pytest.mark.parametrize("size", [0, (4, 0), (4,), (1, 2, 3)])
+    def test_image_size(self, tmp_path: Path, size: Any) -> None:
+        with pytest.raises(ValueError, match=r"`image_size` to be a number .*, but got"):
+            FolderDataModule(tmp_path, image_size=size)
 
-    def test_by_name(self, folder: Path, tmp_path: Path) -> None:
-        path = _save(tmp_path, X=_pixels(N, 4, 5), y=np.arange(N) % 2)
-        assert make_datamodule(str(path)).hparams["path"] == str(path)
-        data = make_datamodule(str(folder), image_size=3)
-        assert data.input_shape == (1, 3, 3)
+    def test_resize(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="`resize` to be .* but got 'stretch'"):
+            FolderDataModule(tmp_path, resize="stretch")  # type: ignore[arg-type]
+
+    def test_hyperparameters_are_json(self, folder: Path) -> None:
+        data = FolderDataModule(folder, image_size=(6, 5), resize="crop", num_workers=0)
+        assert json.loads(json.dumps(data.describe())) == data.describe()
+        assert FolderDataModule(**data.hparams).hparams == data.hparams
+        assert data.input_shape == (1, 6, 5)

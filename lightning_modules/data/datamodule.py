@@ -1,4 +1,4 @@
-"""The base of the data modules: fixed splits in memory, normalised by the training split."""
+"""The base of the data modules: images in fixed splits, normalised by the training split."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lightning_modules.datamodules._augmentation import crop_and_flip
-from lightning_modules.datamodules._data import check_split
-from lightning_modules.datamodules._data import LabeledImages
-from lightning_modules.datamodules._data import normalise
-from lightning_modules.datamodules._data import prepare
-from lightning_modules.datamodules._data import PreparedData
-from lightning_modules.datamodules._data import SearchData
-from lightning_modules.datamodules._loader import InMemoryDataset
-from lightning_modules.datamodules._loader import make_loader
-from lightning_modules.datamodules._loader import silence
-from lightning_modules.datamodules._loader import TrainingBatch
+from lightning_modules.data.augmentation import draw_crop_and_flip
+from lightning_modules.data.loader import make_loader
+from lightning_modules.data.loader import silence
+from lightning_modules.data.loader import SplitDataset
+from lightning_modules.data.loader import TrainingBatch
+from lightning_modules.data.prepared import normalised
+from lightning_modules.data.prepared import prepare
+from lightning_modules.data.prepared import PreparedData
+from lightning_modules.data.split import check_split
+from lightning_modules.data.split import SearchData
+from lightning_modules.data.split import Split
 
 
 _LOCK = threading.RLock()  # Of the module, as a data module has to pickle.
 
 
-class InMemoryDataModule(pl.LightningDataModule, abc.ABC):
-    """Images in memory with fixed training, validation and test splits.
+class ImageDataModule(pl.LightningDataModule, abc.ABC):
+    """Images with fixed training, validation and test splits.
 
     A subclass gives :meth:`read_search_data` and :meth:`read_test_data`. The images are normalised
     per channel by mean and standard deviation of the whole training split, whatever
     ``train_fraction`` and ``train_on_validation`` are, so that both are fixed for a data set.
+    Order and augmentation of the training batches depend on ``seed`` alone, with workers or not.
 
     The splits do not depend on ``seed``. The data is read on first use, the test split not before
     ``setup("test")``. All trials may share one data module: each :meth:`train_dataloader` starts
@@ -54,6 +55,9 @@ class InMemoryDataModule(pl.LightningDataModule, abc.ABC):
         crop_padding: Training images are shifted at random by up to so many pixels in both
             directions, the border filled with the mean; 0 for no shift.
         horizontal_flip: Whether training images are mirrored left to right at random.
+        num_workers: Processes that read batches. :obj:`None` is none for a split in memory; for
+            pictures in files it depends on the machine, see
+            :func:`~lightning_modules.data.workers.default_workers`.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -70,12 +74,14 @@ class InMemoryDataModule(pl.LightningDataModule, abc.ABC):
         train_on_validation: bool = False,
         crop_padding: int = 0,
         horizontal_flip: bool = False,
+        num_workers: int | None = None,
     ) -> None:
         super().__init__()
         _check_at_least("batch_size", batch_size, 1)
         _check_at_least("eval_batch_size", eval_batch_size, 1)
         _check_at_least("seed", seed, 0)
         _check_at_least("crop_padding", crop_padding, 0)
+        _check_at_least("num_workers", num_workers or 0, 0)
         if not 0 < train_fraction <= 1:
             raise ValueError(
                 f"Expected argument `train_fraction` to be in (0, 1] but got {train_fraction}."
@@ -90,8 +96,9 @@ class InMemoryDataModule(pl.LightningDataModule, abc.ABC):
         self.train_on_validation = train_on_validation
         self.crop_padding = crop_padding
         self.horizontal_flip = horizontal_flip
+        self.num_workers = num_workers
         self._prepared: PreparedData | None = None
-        self._test: LabeledImages | None = None
+        self._test: Split | None = None
         self._augmentation_generator: torch.Generator | None = None
 
     @abc.abstractmethod
@@ -99,42 +106,61 @@ class InMemoryDataModule(pl.LightningDataModule, abc.ABC):
         """Read the training and validation split, not normalised; called once."""
 
     @abc.abstractmethod
-    def read_test_data(self) -> LabeledImages:
+    def read_test_data(self) -> Split:
         """Read the test split, not normalised; called once, for stage ``"test"``."""
 
     # What builders and prediction need to know.
 
     @property
+    def num_classes(self) -> int:
+        return len(self.class_names)  # TEMPORARY
+
+    @property
     def input_shape(self) -> tuple[int, int, int]:
         """Shape of an image: channels, height, width."""
-        channels, height, width = self._search_data().train.images.shape[1:]
+        channels, height, width = self._search_data().search.train.inputs.shape[1:]
         return channels, height, width
 
     @property
-    def num_classes(self) -> int:
-        """Number of classes, at least 2."""
-        return len(self._search_data().class_names)
-
-    @property
     def class_names(self) -> list[str]:
-        """Names of the classes in the order of the labels."""
-        return list(self._search_data().class_names)
+        """Names of the classes in the order of the labels; none if the targets are values."""
+        return list(self._search_data().search.class_names)
 
     @property
     def mean(self) -> list[float]:
         """Mean of each channel over the training split."""
-        values: list[float] = self._search_data().mean.tolist()
+        values: list[float] = self._search_data().normaliser.mean.tolist()
         return values
 
     @property
     def std(self) -> list[float]:
         """Standard deviation of each channel over the training split; 1 for a constant one."""
-        values: list[float] = self._search_data().std.tolist()
+        values: list[float] = self._search_data().normaliser.std.tolist()
         return values
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """How a new image gets the form of the training images, in plain JSON types.
+
+        :func:`~lightning_modules.data.load_images` and
+        :func:`~lightning_modules.data.make_transform` take it.
+        """
+        return {
+            "kind": "images",
+            "input_shape": list(self.input_shape),
+            "mean": self.mean,
+            "std": self.std,
+            "resize": getattr(self, "resize", "pad"),
+        }
+
+    @property
+    def notice(self) -> str | None:
+        """A line on what was decided about the data without being asked, if anything was."""
+        return None
 
     def describe(self) -> dict[str, Any]:
         """Return the facts about the data in plain JSON types, without reading the test split."""
-        data = self._search_data()
+        search = self._search_data().search
         # As they are now, for `train_on_validation` may have been set since. Lightning's command
         # line adds names of its own, with an underscore.
         arguments = {
@@ -149,8 +175,8 @@ class InMemoryDataModule(pl.LightningDataModule, abc.ABC):
             "class_names": self.class_names,
             "mean": self.mean,
             "std": self.std,
-            "n_train": len(data.train),
-            "n_validation": len(data.validation),
+            "n_train": len(search.train),
+            "n_validation": len(search.validation),
         }
 
     # What the trainer calls.
@@ -162,24 +188,20 @@ class InMemoryDataModule(pl.LightningDataModule, abc.ABC):
             self._test_data()
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        """Return shuffled :class:`TrainingBatch` of images and labels."""
-        data = self._search_data()
-        images, labels = data.train.images, data.train.labels
+        """Return shuffled :class:`TrainingBatch` of inputs and targets."""
+        search = self._search_data().search
+        split = search.train
         if self.train_on_validation:
-            images = torch.cat([images, data.validation.images])
-            labels = torch.cat([labels, data.validation.labels])
+            split = split.followed_by(search.validation)
         self._augmentation_generator = torch.Generator().manual_seed(self.seed)
-        dataset = InMemoryDataset(images, labels, training=True)
-        return make_loader(dataset, self.batch_size, seed=self.seed)
+        return self._loader(split, self.batch_size, training=True)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]] | list[Any]:
         """Return validation batches in fixed order; no loader (``[]``) if they are trained on."""
         if self.train_on_validation:
             silence(UserWarning, "Total length of `list` across ranks is zero")
             return []
-        validation = self._search_data().validation
-        dataset = InMemoryDataset(validation.images, validation.labels)
-        return make_loader(dataset, self.eval_batch_size)
+        return self._loader(self._search_data().search.validation, self.eval_batch_size)
 
     def test_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Return test batches in fixed order.
@@ -189,12 +211,16 @@ class InMemoryDataModule(pl.LightningDataModule, abc.ABC):
         """
         if self._test is None:
             raise RuntimeError('Expected a call of `setup("test")` before `test_dataloader()`.')
-        dataset = InMemoryDataset(self._test.images, self._test.labels)
-        return make_loader(dataset, self.eval_batch_size)
+        return self._loader(self._test, self.eval_batch_size)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Augment every :class:`TrainingBatch` in ``batch``; others stay as they are."""
+        """Augment every :class:`TrainingBatch` in ``batch``; others stay as they are.
+
+        Nothing is augmented in a trainer's validation, test or prediction.
+        """
         if not self.crop_padding and not self.horizontal_flip:
+            return batch
+        if self.trainer is not None and self.trainer.evaluating:
             return batch
         # A combined loader gives batches in a mapping or a sequence.
         return apply_to_collection(batch, TrainingBatch, self._augmented)
@@ -204,13 +230,30 @@ class InMemoryDataModule(pl.LightningDataModule, abc.ABC):
         if generator is None:
             generator = torch.Generator().manual_seed(self.seed)
             self._augmentation_generator = generator
-        images = crop_and_flip(
-            batch.images,
+        transform = draw_crop_and_flip(
+            batch.inputs.shape,
             padding=self.crop_padding,
             horizontal_flip=self.horizontal_flip,
             generator=generator,
         )
-        return TrainingBatch(images, batch.labels)
+        return TrainingBatch(transform(batch.inputs), batch.targets)
+
+    def _loader(
+        self, split: Split, batch_size: int, *, training: bool = False
+    ) -> DataLoader[tuple[Tensor, Tensor]]:
+        dataset = SplitDataset(split, self._search_data().normaliser, training=training)
+        return make_loader(
+            dataset,
+            batch_size,
+            seed=self.seed if training else None,
+            num_workers=self.num_workers,
+            pin_memory=self._is_on_cuda(),
+        )
+
+    def _is_on_cuda(self) -> bool:
+        if self.trainer is None:
+            return torch.cuda.is_available()
+        return self.trainer.strategy.root_device.type == "cuda"
 
     # Reading.
 
@@ -220,15 +263,13 @@ class InMemoryDataModule(pl.LightningDataModule, abc.ABC):
                 self._prepared = prepare(self.read_search_data(), self.train_fraction)
             return self._prepared
 
-    def _test_data(self) -> LabeledImages:
+    def _test_data(self) -> None:
         with _LOCK:
             if self._test is None:
-                data = self._search_data()
+                prepared = self._search_data()
                 test = self.read_test_data()
-                check_split(test, "test", len(data.class_names), self.input_shape)
-                images = normalise(test.images, data.mean, data.std)
-                self._test = LabeledImages(images, test.labels)
-            return self._test
+                check_split(test, "test", prepared.search)
+                self._test = normalised(test, prepared.normaliser)
 
 
 def _check_at_least(name: str, value: int, least: int) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch import Tensor
 
-from lightning_modules.datamodules import DigitsDataModule
+from lightning_modules.data import DigitsDataModule
 
 
 class Linear(pl.LightningModule):
@@ -65,7 +65,7 @@ class TestTrainer:
         connector = "pytorch_lightning.trainer.connectors.data_connector"
         monkeypatch.setattr(f"{connector}.suggested_max_num_workers", lambda _: 8)
         data = DigitsDataModule(crop_padding=1)
-        model = Linear(data.input_shape, data.num_classes)
+        model = Linear(data.input_shape, len(data.class_names))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             _trainer().fit(model, data)
@@ -81,7 +81,7 @@ class TestTrainer:
         data = DigitsDataModule(train_fraction=0.1)
         orders = []
         for _ in range(2):
-            model = Linear(data.input_shape, data.num_classes)
+            model = Linear(data.input_shape, len(data.class_names))
             _trainer(epochs=3, **kwargs).fit(model, data)
             orders.append(model.first_labels)
         assert orders[0] == orders[1]

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lightning_modules.datamodules._base import InMemoryDataModule
-from lightning_modules.datamodules._data import LabeledImages
-from lightning_modules.datamodules._data import SearchData
-from lightning_modules.datamodules._error import DataError
-from lightning_modules.datamodules._splits import stratified_split
+from lightning_modules.data.datamodule import ImageDataModule
+from lightning_modules.data.error import DataError
+from lightning_modules.data.partition import fixed_split
+from lightning_modules.data.split import SearchData
+from lightning_modules.data.split import Split
 
 
 _CLASS_NAMES = (
@@ -39,7 +39,7 @@ _HEADERS = {"images": (2051, 3), "labels": (2049, 1)}
 """Magic number and number of dimensions of each kind of IDX file."""
 
 
-class FashionMNISTDataModule(InMemoryDataModule):
+class FashionMNISTDataModule(ImageDataModule):
     """70,000 grayscale images of 28x28 pixels in 10 classes of clothing.
 
     Of the 60,000 official training images a fixed stratified choice of 10,000 is the validation
@@ -49,7 +49,7 @@ class FashionMNISTDataModule(InMemoryDataModule):
         folder: The folder with ``train-images-idx3-ubyte.gz``, ``train-labels-idx1-ubyte.gz``,
             ``t10k-images-idx3-ubyte.gz`` and ``t10k-labels-idx1-ubyte.gz``. The default is where
             the package ``dataset-fashion-mnist`` of Debian and Ubuntu puts them.
-        **kwargs: The arguments of :class:`InMemoryDataModule`.
+        **kwargs: The arguments of :class:`ImageDataModule`.
 
     Raises:
         DataError: On first use, if a file is missing or damaged.
@@ -66,15 +66,15 @@ class FashionMNISTDataModule(InMemoryDataModule):
         """Read the official training images and split them."""
         images, labels = _read_images_and_labels(Path(self.folder), "train")
         train, validation = (
-            LabeledImages(_scaled(images[part]), torch.from_numpy(labels[part]))
-            for part in stratified_split(labels, (5 / 6, 1 / 6), _CLASS_NAMES)
+            Split(_scaled(images[part]), torch.from_numpy(labels[part]))
+            for part in fixed_split(labels, (5 / 6, 1 / 6), _CLASS_NAMES)
         )
         return SearchData(train, validation, list(_CLASS_NAMES))
 
-    def read_test_data(self) -> LabeledImages:
+    def read_test_data(self) -> Split:
         """Read the official test images."""
         images, labels = _read_images_and_labels(Path(self.folder), "t10k")
-        return LabeledImages(_scaled(images), torch.from_numpy(labels))
+        return Split(_scaled(images), torch.from_numpy(labels))
 
 
 def _scaled(images: npt.NDArray[np.uint8]) -> torch.Tensor:
