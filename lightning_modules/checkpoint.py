@@ -23,7 +23,7 @@ from optuna_nas import Architecture
 
 DESCRIPTION = "optuna_nas"
 """Key of the description, see :class:`FinishedModel`, in the checkpoint's dict."""
-_FORMAT = 1
+_FORMAT = 2
 _PREFIX = "network."
 
 
@@ -46,6 +46,7 @@ class FinishedModel:
         test_accuracy: Accuracy on the test split, in [0, 1].
         network_info: How to rebuild the network, in plain JSON types: for known builders, the key
             ``"builder"`` of :data:`~lightning_modules.BUILDERS` and its ``"arguments"``.
+        resize: How pictures of another aspect ratio fit: ``"pad"`` or ``"crop"``.
     """
 
     network: nn.Module
@@ -56,11 +57,23 @@ class FinishedModel:
     std: list[float]
     test_accuracy: float
     network_info: Mapping[str, Any] = field(default_factory=dict)
+    resize: str = "pad"
 
     @property
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """How new images get their form, for :func:`~lightning_modules.data.load_images`."""
+        return {
+            "kind": "images",
+            "input_shape": list(self.input_shape),
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "resize": self.resize,
+        }
 
     def predict(self, images: torch.Tensor, *, batch_size: int = 256) -> torch.Tensor:
         """Return class probabilities, float32 of shape (n, num_classes).
@@ -164,6 +177,7 @@ def load_checkpoint(
             std=list(description["std"]),
             test_accuracy=float(description["test_accuracy"]),
             network_info=description["network"],
+            resize=str(description["resize"]),
         )
     except CheckpointError:
         raise
@@ -184,6 +198,7 @@ def _describe(model: FinishedModel) -> dict[str, Any]:
         "class_names": list(model.class_names),
         "mean": list(model.mean),
         "std": list(model.std),
+        "resize": model.resize,
         "test_accuracy": model.test_accuracy,
     }
 

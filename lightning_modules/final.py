@@ -154,4 +154,5 @@ def _finished(
         std=[float(value) for value in getattr(datamodule, "std", [1.0] * input_shape[0])],
         test_accuracy=test_accuracy,
         network_info=network_info,
+        resize=getattr(datamodule, "resize", "pad"),
     )

@@ -24,7 +24,7 @@ def predict(*, checkpoint: str, files: Sequence[str], space: str | None) -> int:
     model = _load(checkpoint, space)
     table = Table("file", "class", "probability")
     for file in files:
-        images = load_images(file, model.input_shape, model.mean, model.std)
+        images = load_images(file, model.preprocessing)
         for i, probabilities in enumerate(model.predict(images)):
             name = f"{file}[{i}]" if len(images) > 1 else file
             best = int(probabilities.argmax())

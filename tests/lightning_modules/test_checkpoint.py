@@ -42,6 +42,7 @@ def save(path: Path, datamodule: pl.LightningDataModule | None = None) -> Finish
         std=[0.5],
         test_accuracy=0.75,
         network_info=describe_build(BUILD),
+        resize="crop",
     )
     save_checkpoint(trainer, model, path)
     return model
@@ -71,6 +72,7 @@ def test_round_trip(saved: tuple[Path, FinishedModel]) -> None:
         "std",
         "test_accuracy",
         "network_info",
+        "preprocessing",
     ):
         assert getattr(loaded, name) == getattr(model, name), name
     images = torch.randn(5, 1, 6, 6)

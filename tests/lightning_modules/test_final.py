@@ -7,6 +7,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 import pytest
 import torch
 from torch import nn
@@ -16,6 +17,8 @@ from lightning_modules import build_chain_network
 from lightning_modules import load_checkpoint
 from lightning_modules import train_final
 from lightning_modules.data import DigitsDataModule
+from lightning_modules.data import FolderDataModule
+from lightning_modules.data import load_images
 from lightning_modules.data import Split
 from optuna_nas import Architecture
 from optuna_nas import CellSpace
@@ -61,6 +64,21 @@ def test_test_accuracy_is_that_of_the_saved_network(tmp_path: Path) -> None:
     images, labels = data.test_dataloader().dataset[:]
     accuracy = (model.predict(images).argmax(1) == labels).double().mean().item()
     assert model.test_accuracy == pytest.approx(accuracy)
+
+
+def test_checkpoint_knows_the_form_of_pictures(tmp_path: Path) -> None:
+    for label in range(2):
+        (tmp_path / "photos" / str(label)).mkdir(parents=True)
+        for i in range(6):
+            image = Image.new("RGB", (8 + 4 * i, 12), (100 * label, 10 * i, 0))
+            image.save(tmp_path / "photos" / str(label) / f"{i}.png")
+    data = FolderDataModule(tmp_path / "photos", image_size=(8, 10), resize="crop", batch_size=8)
+    build = functools.partial(build_chain_network, input_shape=(3, 8, 10), num_classes=2)
+    train_final(build, CHAIN, data, tmp_path / "model.ckpt", max_epochs=1)
+    model = load_checkpoint(tmp_path / "model.ckpt")
+    assert model.preprocessing == data.preprocessing
+    paths = sorted((tmp_path / "photos").glob("*/*.png"))
+    assert model.predict(load_images(paths, model.preprocessing)).shape == (12, 2)
 
 
 def test_same_seed_same_model(tmp_path: Path) -> None:
