@@ -26,7 +26,7 @@ def objective(trial):
     network = build_network(
         architecture,
         input_shape=data.input_shape,
-        num_classes=data.num_classes,
+        num_classes=len(data.class_names),
         channels=4,
         cells_per_stage=1,
         stages=2,

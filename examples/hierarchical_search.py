@@ -26,7 +26,7 @@ BLOCKS = ["stage_*_block_*"]
 space = MobileSpace.small(n_stages=2, max_depth=3)
 data = DigitsDataModule(batch_size=64)
 build = functools.partial(
-    build_mobile_network, input_shape=data.input_shape, num_classes=data.num_classes
+    build_mobile_network, input_shape=data.input_shape, num_classes=len(data.class_names)
 )
 evaluate = TrainingEvaluator(build, data, metrics=["val_accuracy", "params"], max_epochs=2)
 

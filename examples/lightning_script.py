@@ -25,12 +25,12 @@ def main():
     network = build_network(
         CellSpace().from_string(CELL),
         input_shape=data.input_shape,
-        num_classes=data.num_classes,
+        num_classes=len(data.class_names),
         channels=8,
         cells_per_stage=1,
     )
     classifier = ImageClassifier(
-        network, num_classes=data.num_classes, optimizer="sgd", schedule="cosine"
+        network, num_classes=len(data.class_names), optimizer="sgd", schedule="cosine"
     )
     trainer = pl.Trainer(
         max_epochs=10,

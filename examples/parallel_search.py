@@ -34,7 +34,7 @@ def work(tracker):
     study = optuna.load_study(sampler=GeneticSampler(space=space, population_size=4), **STUDY)
     data = DigitsDataModule()
     build = functools.partial(
-        build_chain_network, input_shape=data.input_shape, num_classes=data.num_classes
+        build_chain_network, input_shape=data.input_shape, num_classes=len(data.class_names)
     )
     evaluate = TrainingEvaluator(build, data, metrics=["val_accuracy", "macs"])
     objective = ArchitectureObjective(

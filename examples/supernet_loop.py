@@ -22,7 +22,7 @@ def main():
     search = SupernetSearch(
         space,
         input_shape=data.input_shape,
-        num_classes=data.num_classes,
+        num_classes=len(data.class_names),
         n_epochs=n_epochs,
         training={"learning_rate": 0.1},
         channels=8,

@@ -92,7 +92,7 @@ def _evaluator(settings: ScoreSettings) -> ProxyEvaluator:
     build = functools.partial(
         build_cell_network,
         input_shape=data.input_shape,
-        num_classes=data.num_classes,
+        num_classes=len(data.class_names),
         channels=settings.channels,
         cells_per_stage=settings.cells_per_stage,
     )

@@ -163,7 +163,7 @@ def measure_overhead(n_trials: int, n_warm_up: int, folder: Path) -> tuple[Stopw
     build = functools.partial(
         build_network,
         input_shape=data.input_shape,
-        num_classes=data.num_classes,
+        num_classes=len(data.class_names),
         channels=8,
         cells_per_stage=1,
     )
@@ -247,7 +247,7 @@ def report_ratio(name: str, data: ImageDataModule, repetitions: int) -> None:
     """Measure both loops in turns and print the times and their ratio."""
     architecture, arguments = NETWORKS[name]
     build = functools.partial(
-        build_network, input_shape=data.input_shape, num_classes=data.num_classes, **arguments
+        build_network, input_shape=data.input_shape, num_classes=len(data.class_names), **arguments
     )
     evaluate = TrainingEvaluator(build, data, max_epochs=1)
     times = []

@@ -132,7 +132,12 @@ class FolderDataModule(ImageDataModule):
         size = self.image_size
         if size is not None:
             return (size, size) if isinstance(size, int) else (size[0], size[1]), None
-        return choose_size(list(self._listed[1].values()))
+        chosen, reason = choose_size(list(self._listed[1].values()))
+        if reason is None:
+            return chosen, None
+        how = "get black bars" if self.resize == "pad" else "lose two sides"
+        others = f"Those of another aspect ratio {how}. Argument `image_size` sets another size."
+        return chosen, f"{reason} {others}"
 
     def _split(self, files: Files) -> Split:
         channels = max(header.channels for header in self._listed[1].values())
@@ -171,7 +176,7 @@ def _n_bytes(split: Split) -> int:
 def _in_memory(split: Split) -> Split:
     assert isinstance(split.inputs, PictureFiles)
     pictures = torch.empty(split.inputs.shape, dtype=torch.uint8)
-    kept = []
+    kept: list[int] = []
     for index, pixels in split.inputs.decode("reading pictures"):
         pictures[len(kept)] = torch.from_numpy(pixels)
         kept.append(index)

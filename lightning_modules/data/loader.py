@@ -56,8 +56,8 @@ class SplitDataset(Dataset[tuple[Tensor, Tensor]]):
         return len(self.targets)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        in_files = isinstance(self.inputs, PictureFiles)
-        image = self.inputs.read(index) if in_files else self.inputs[index]
+        inputs = self.inputs
+        image = inputs.read(index) if isinstance(inputs, PictureFiles) else inputs[index]
         return self._normalised(image), self.targets[index]
 
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:

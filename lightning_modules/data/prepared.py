@@ -31,8 +31,9 @@ def prepare(data: SearchData, train_fraction: float) -> PreparedData:
     if train_fraction < 1:
         targets, n_classes = train.targets.numpy(), len(data.class_names)
         train = train.select(torch.from_numpy(fixed_subset(targets, train_fraction, n_classes)))
-    splits = (normalised(split, normaliser) for split in (train, data.validation))
-    return PreparedData(SearchData(*splits, data.class_names), normaliser)
+    validation = normalised(data.validation, normaliser)
+    search = SearchData(normalised(train, normaliser), validation, data.class_names)
+    return PreparedData(search, normaliser)
 
 
 def normalised(split: Split, normaliser: Normaliser) -> Split:

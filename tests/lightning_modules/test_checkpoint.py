@@ -158,7 +158,7 @@ def test_other_files(tmp_path: Path) -> None:
         ({DESCRIPTION: {"format": 99}}, "another format"),
     ]:
         torch.save(content, path)
-        with pytest.raises(CheckpointError, match=f"format 1 but got {came}"):
+        with pytest.raises(CheckpointError, match=f"format 2 but got {came}"):
             load_checkpoint(path)
 
 

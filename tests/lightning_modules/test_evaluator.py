@@ -157,7 +157,7 @@ def test_cost_metrics_alone_train_nothing(
 @pytest.mark.parametrize("data", [SearchOnlyDigits(train_fraction=0.3), PlainDataModule()])
 def test_same_seed_same_result(data: Any) -> None:
     build = functools.partial(
-        build_chain_network, input_shape=data.input_shape, num_classes=data.num_classes
+        build_chain_network, input_shape=data.input_shape, num_classes=len(data.class_names)
     )
 
     def measure(**arguments: Any) -> Mapping[str, float]:

@@ -8,7 +8,6 @@ import logging
 import multiprocessing
 import os
 from pathlib import Path
-import re
 import subprocess
 import sys
 from typing import Any
@@ -116,7 +115,10 @@ class TestFolder:
         data = FolderDataModule(folder)
         assert data.input_shape == (1, 8, 8)
         assert data.notice is not None
-        assert re.match("The 21 pictures have 2 sizes from 4x5 to 7x9 pixels: 8x8 is", data.notice)
+        assert data.notice == (
+            "The 21 pictures have 2 sizes from 4x5 to 7x9 pixels: 8x8 is their median. Those of "
+            "another aspect ratio get black bars. Argument `image_size` sets another size."
+        )
         assert [record.getMessage() for record in caplog.records] == [data.notice]
         data = FolderDataModule(folder, image_size=6)
         assert data.input_shape == (1, 6, 6)
