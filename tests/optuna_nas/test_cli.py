@@ -361,6 +361,22 @@ def test_own_space_of_a_module_and_folder_of_images(
     assert "which was widths:lines at its training" in line
 
 
+@pytest.mark.slow
+def test_folder_of_pictures_of_many_sizes_with_a_broken_one(run: Callable[..., str]) -> None:
+    for label, colour in [("dark", 30), ("light", 220)]:
+        Path("photos", label).mkdir(parents=True)
+        for i in range(10):
+            image = Image.new("RGB", (10 + i, 14), (colour, colour, colour - i))
+            image.save(f"photos/{label}/{i}.png")
+    whole = Path("photos/dark/3.png").read_bytes()
+    Path("photos/dark/3.png").write_bytes(whole[:50])
+    with pytest.warns(UserWarning, match="1 of 20 pictures are left out. .*dark/3.png"):
+        run("train", "C-S-O", "--data", "photos", "--epochs", "1", "--output", "out")
+    model = load_checkpoint("out/best.ckpt")
+    assert model.input_shape == (3, 16, 16)
+    assert "photos/light/9.png" in run("predict", "out/best.ckpt", "photos/light/9.png")
+
+
 def test_narrow_terminal_and_names_like_markup(
     run: Callable[..., str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
