@@ -162,7 +162,7 @@ def _choose_samples(
     if n > 1 and n % size == 1:  # Batch normalisation cannot take a single sample.
         n += 1
     if n < len(indices):
-        labels = integer_targets(dataset)
+        labels = _integer_targets(dataset)
         order = rng.permutation(len(indices))
         if labels is not None:
             order = _interleaved(labels[indices], order)
@@ -193,10 +193,10 @@ def _interleaved(labels: Labels, order: Labels) -> Labels:
     return order[np.argsort(place, kind="stable")]
 
 
-def integer_targets(dataset: Any) -> Labels | None:
+def _integer_targets(dataset: Any) -> Labels | None:
     """Return the targets of a map-style data set if they are integers that need no reading."""
     if isinstance(dataset, Subset):
-        whole = integer_targets(dataset.dataset)
+        whole = _integer_targets(dataset.dataset)
         return None if whole is None else whole[list(dataset.indices)]
     if isinstance(dataset, TensorDataset):
         targets: Any = dataset.tensors[-1]
@@ -224,6 +224,6 @@ def _remade(loader: DataLoader[Any], name: str, order: Sequence[Any]) -> DataLoa
         worker_init_fn=loader.worker_init_fn,
         multiprocessing_context=loader.multiprocessing_context,
         prefetch_factor=loader.prefetch_factor,
-        generator=torch.Generator(),
+        generator=torch.Generator().manual_seed(torch.initial_seed()),  # That of the draw.
         **arguments,
     )

@@ -153,14 +153,17 @@ class TestLoaders:
         assert min(_numbers(batches)) >= 1000
         assert data.trainer is None
 
-    def test_without_targets(self) -> None:
-        loader = DataLoader(Words(), batch_size=6)
+    @pytest.mark.parametrize("num_workers", [0, 1])
+    def test_without_targets(self, num_workers: int) -> None:
+        loader = DataLoader(Words(), batch_size=6, num_workers=num_workers)
         state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
         first, again = (draw_batches(Own(loader), "val", 12, seed=5) for _ in range(2))
         assert torch.equal(torch.get_rng_state(), state)
         assert np.random.get_state()[1].tolist() == numpy_state  # noqa: NPY002
         assert _numbers(first) == _numbers(again) != list(range(12))
         assert torch.equal(first[0]["noise"], again[0]["noise"])
+        (other, *_) = draw_batches(Own(loader), "val", 12, seed=6)
+        assert not torch.equal(first[0]["noise"], other["noise"])
 
     def test_own_collate(self) -> None:
         def collate(samples: list[Any]) -> list[Tensor]:
