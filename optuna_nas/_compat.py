@@ -64,8 +64,11 @@ def on_pareto_front(losses: np.ndarray) -> np.ndarray:
     if optunas is not None:
         first: np.ndarray = optunas(losses, n_below=1) == 0
         return first
-    dominated = [((losses <= row).all(1) & (losses < row).any(1)).any() for row in losses]
-    return ~np.array(dominated, dtype=bool)
+    on_front = np.zeros(len(losses), dtype=bool)
+    for i in np.lexsort(losses.T[::-1]):  # A row comes after those that dominate it.
+        front, row = losses[on_front], losses[i]
+        on_front[i] = not ((front <= row).all(1) & (front < row).any(1)).any()
+    return on_front
 
 
 def hypervolume(losses: np.ndarray, reference_point: np.ndarray) -> float:
