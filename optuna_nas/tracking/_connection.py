@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextlib import ExitStack
 from contextlib import suppress
 import getpass
+import hashlib
 import logging
 import os
 from pathlib import Path
@@ -230,7 +231,8 @@ def alone(uri: str) -> Iterator[None]:
     with ExitStack() as stack:
         if path is not None:
             with suppress(OSError):  # No place for a lock, or nobody gives it back: go on without.
-                file = path.with_name(f".{path.name}.lock")
+                digest = hashlib.sha256(bytes(path)).hexdigest()[:16]
+                file = Path(tempfile.gettempdir(), f"optuna-nas-{digest}.lock")
                 stack.enter_context(locked(file, seconds=_LOCK_SECONDS))
         yield
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import io
 import itertools
 from pathlib import Path
+import tempfile
 
 from filelock import FileLock
 from filelock import Timeout
@@ -226,28 +227,33 @@ def test_table_and_summary() -> None:
     assert "- trial 0: accuracy 0.123457:" in text
 
 
-def test_one_process_at_a_time_opens_a_database(tmp_path: Path) -> None:
-    with _connection.alone(f"sqlite:///{tmp_path}/a.db"):
-        (lock,) = tmp_path.glob(".*.lock")
+def test_one_process_at_a_time_opens_a_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with _connection.alone("sqlite:///a.db"):
+        (lock,) = tmp_path.glob("*.lock")
         with pytest.raises(Timeout):
             FileLock(lock).acquire(timeout=0)
-        with _connection.alone(f"sqlite:///{tmp_path}/b.db"):  # Nobody waits for another one.
-            assert len(list(tmp_path.glob(".*.lock"))) == 2
-    FileLock(lock).acquire(timeout=0).lock.release()
+        with _connection.alone("sqlite:///b.db"):  # Nobody waits for another database.
+            assert len(list(tmp_path.glob("*.lock"))) == 2
+    with FileLock(lock).acquire(timeout=0):
+        pass
 
 
 @pytest.mark.parametrize("uri", ["http://host", "sqlite://", "sqlite:///:memory:"])
 def test_stores_that_are_not_locked(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with _connection.alone(uri):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_place_for_a_lock(tmp_path: Path) -> None:
-    with _connection.alone(f"sqlite:///{tmp_path}/missing/a.db"):
+def test_no_place_for_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with _connection.alone("sqlite:///a.db"):
         pass
     assert list(tmp_path.iterdir()) == []
 
