@@ -30,6 +30,7 @@ from sqlalchemy.exc import OperationalError
 from optuna_nas import samplers
 from optuna_nas.cli._errors import as_command_error
 from optuna_nas.cli._errors import CommandError
+from optuna_nas.cli._full_disk import WholeLines
 from optuna_nas.constraints import Constraint
 from optuna_nas.search_space import Architecture
 from optuna_nas.search_space import SearchSpace
@@ -69,7 +70,7 @@ def open_storage(url: str, *, create: bool = True) -> BaseStorage:
         if not create:
             _check_exists(url)
         if url.endswith(".log"):
-            return JournalStorage(JournalFileBackend(url))
+            return JournalStorage(JournalFileBackend(url, lock_obj=WholeLines(url)))
         if url.startswith("sqlite"):  # Of one host, where a dead process is seen at once.
             return _open_sqlite(url)
         with warnings.catch_warnings():
