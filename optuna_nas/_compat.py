@@ -1,19 +1,32 @@
-"""The one place that reaches below Optuna's public interface."""
+"""The one place that reaches below Optuna's public interface.
+
+Private functions are looked up when they are used. Where a version of Optuna has another name for
+one, a slower function here does the same.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence
+import functools
+import importlib
 from typing import Any
 
 import numpy as np
-from optuna._hypervolume import compute_hypervolume
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.study import Study
-from optuna.study._multi_objective import _fast_non_domination_rank
-from optuna.study._multi_objective import _is_pareto_front
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
+
+
+@functools.cache
+def _private(module: str, name: str) -> Callable[..., Any] | None:
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(f"optuna.{module}"), name)
+    except (ImportError, AttributeError):
+        return None
+    return found
 
 
 def non_domination_rank(losses: np.ndarray, penalties: np.ndarray) -> np.ndarray:
@@ -26,7 +39,19 @@ def non_domination_rank(losses: np.ndarray, penalties: np.ndarray) -> np.ndarray
     Returns:
         Integers of shape ``(n,)``. Infeasible rows rank below all feasible ones, by violation.
     """
-    return _fast_non_domination_rank(losses, penalty=penalties)
+    optunas = _private("study._multi_objective", "_fast_non_domination_rank")
+    if optunas is not None:
+        found: np.ndarray = optunas(losses, penalty=penalties)
+        return found
+    ranks = np.zeros(len(losses), dtype=int)
+    left, rank = np.flatnonzero(penalties <= 0), 0
+    while left.size:
+        on_front = on_pareto_front(losses[left])
+        ranks[left[on_front]] = rank
+        left, rank = left[~on_front], rank + 1
+    infeasible = penalties > 0
+    ranks[infeasible] = rank + np.unique(penalties[infeasible], return_inverse=True)[1]
+    return ranks
 
 
 def on_pareto_front(losses: np.ndarray) -> np.ndarray:
@@ -35,7 +60,15 @@ def on_pareto_front(losses: np.ndarray) -> np.ndarray:
     Returns:
         Booleans of shape ``(n,)``. Equal rows on the front are all on it.
     """
-    return _is_pareto_front(losses, assume_unique_lexsorted=False)
+    optunas = _private("study._multi_objective", "_fast_non_domination_rank")
+    if optunas is not None:
+        first: np.ndarray = optunas(losses, n_below=1) == 0
+        return first
+    on_front = np.zeros(len(losses), dtype=bool)
+    for i in np.lexsort(losses.T[::-1]):  # A row comes after those that dominate it.
+        front, row = losses[on_front], losses[i]
+        on_front[i] = not ((front <= row).all(1) & (front < row).any(1)).any()
+    return on_front
 
 
 def hypervolume(losses: np.ndarray, reference_point: np.ndarray) -> float:
@@ -48,7 +81,27 @@ def hypervolume(losses: np.ndarray, reference_point: np.ndarray) -> float:
     Raises:
         ValueError: If a loss is above the reference point.
     """
-    return float(compute_hypervolume(losses, reference_point))
+    optunas = _private("_hypervolume", "compute_hypervolume")
+    if optunas is not None:
+        return float(optunas(losses, reference_point))
+    if not (losses <= reference_point).all():
+        raise ValueError("Expected argument `losses` to be up to the reference point.")
+    return _sliced_volume(losses, reference_point)
+
+
+def _sliced_volume(losses: np.ndarray, reference_point: np.ndarray) -> float:
+    """Cut the volume at each value of the last objective, and add up the slices."""
+    if not len(losses):
+        return 0.0
+    if losses.shape[1] == 1:
+        return float(reference_point[0] - losses.min())
+    losses = losses[losses[:, -1].argsort()]
+    heights = np.diff(losses[:, -1], append=reference_point[-1])
+    return sum(
+        float(height) * _sliced_volume(losses[: i + 1, :-1], reference_point[:-1])
+        for i, height in enumerate(heights)
+        if height > 0
+    )
 
 
 def storage_of(study: Study) -> BaseStorage:

@@ -51,8 +51,9 @@ class Constraint:
             )
 
     def __str__(self) -> str:
-        bound = f"<={self.upper:g}" if self.upper is not None else f">={self.lower:g}"
-        return f"{self.metric}{bound}"
+        sign, bound = ("<=", self.upper) if self.upper is not None else (">=", self.lower)
+        # All digits, as different bounds are different constraints; 3 rather than 3.0.
+        return f"{self.metric}{sign}{str(bound).removesuffix('.0')}"
 
     @property
     def is_cheap(self) -> bool:

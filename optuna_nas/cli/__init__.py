@@ -24,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words of the command line; those of the process by default.
 
     Returns:
-        The exit status: 0, 1 if nothing was found, 2 for wrong input, 130 if interrupted.
+        The exit status: 0, 1 if nothing was found, 2 for wrong input or a full disk, 130 if
+        interrupted.
     """
     with warnings.catch_warnings():
         warnings.showwarning = _print_warning

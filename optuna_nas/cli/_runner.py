@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 from tqdm import tqdm
 
 from optuna_nas import recovery
+from optuna_nas.cli import _full_disk
 from optuna_nas.cli import _studies
 from optuna_nas.cli._errors import as_command_error
 from optuna_nas.cli._errors import CommandError
@@ -94,7 +95,7 @@ class SearchRun:
 
         Raises:
             CommandError: If the storage cannot be opened, the study has other settings or the
-                tracking URI is empty.
+                tracking URI is empty, or the disk is full.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         try:
@@ -107,9 +108,10 @@ class SearchRun:
             )
         except ValueError as error:
             raise as_command_error(error) from error
-        study = _studies.create_or_continue(
-            _studies.open_storage(storage), study_name, sampler, objectives, settings, pruner
-        )
+        with _full_disk.explained(study_name):
+            study = _studies.create_or_continue(
+                _studies.open_storage(storage), study_name, sampler, objectives, settings, pruner
+            )
         objective = recovery.Marked(
             ArchitectureObjective(
                 space,
@@ -121,7 +123,7 @@ class SearchRun:
         )
         return cls(
             study,
-            objective,
+            _full_disk.stopping(objective),
             objectives,
             tracker,
             tracking_uri,
@@ -187,8 +189,11 @@ class SearchRun:
         Args:
             finish: Called after the trials.
             prepare: See :meth:`run`.
+
+        Raises:
+            CommandError: If the disk is full.
         """
-        with Interrupts():
+        with _full_disk.explained(self.study.study_name), Interrupts():
             try:
                 self.run(prepare)
                 return finish(self)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import closing
 import datetime
 from pathlib import Path
 import re
+import sqlite3
 import time
 from typing import Any
+from urllib.parse import unquote
+from urllib.parse import urlsplit
 import warnings
 
 import optuna
@@ -26,6 +30,7 @@ from sqlalchemy.exc import OperationalError
 from optuna_nas import samplers
 from optuna_nas.cli._errors import as_command_error
 from optuna_nas.cli._errors import CommandError
+from optuna_nas.cli._full_disk import WholeLines
 from optuna_nas.constraints import Constraint
 from optuna_nas.search_space import Architecture
 from optuna_nas.search_space import SearchSpace
@@ -62,10 +67,10 @@ def open_storage(url: str, *, create: bool = True) -> BaseStorage:
         CommandError: If it cannot be opened.
     """
     try:
-        if not create and not _exists(url):
-            raise FileNotFoundError("there is no such file")
+        if not create:
+            _check_exists(url)
         if url.endswith(".log"):
-            return JournalStorage(JournalFileBackend(url))
+            return JournalStorage(JournalFileBackend(url, lock_obj=WholeLines(url)))
         if url.startswith("sqlite"):  # Of one host, where a dead process is seen at once.
             return _open_sqlite(url)
         with warnings.catch_warnings():
@@ -85,13 +90,31 @@ def open_storage(url: str, *, create: bool = True) -> BaseStorage:
         ) from error
 
 
-def _exists(url: str) -> bool:
+def _check_exists(url: str) -> None:
+    """Raise a FileNotFoundError if there is no such file, or an sqlite file without studies.
+
+    Opening it would make the file, and Optuna's tables in that of another program.
+    """
+    path = Path(url) if url.endswith(".log") else _sqlite_path(url)
+    if path is None:
+        return
+    if not path.is_file():
+        raise FileNotFoundError("there is no such file")
     if url.endswith(".log"):
-        return Path(url).is_file()
+        return
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'studies'").fetchone():
+            raise FileNotFoundError("there is no study in the file")
+
+
+def _sqlite_path(url: str) -> Path | None:
+    """Return the file of an sqlite URL; none for other databases and those in memory."""
     parts = make_url(url)
-    if parts.get_backend_name() != "sqlite" or not parts.database:
-        return True
-    return parts.database.startswith((":", "file:")) or Path(parts.database).is_file()
+    name = parts.database or ":memory:"
+    if name.startswith("file:"):
+        name = unquote(urlsplit(name).path)
+    in_memory = name == ":memory:" or parts.query.get("mode") == "memory"
+    return None if parts.get_backend_name() != "sqlite" or in_memory else Path(name)
 
 
 def _open_sqlite(url: str) -> BaseStorage:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from contextlib import ExitStack
 from dataclasses import dataclass
+import functools
 from pathlib import Path
 import re
 from typing import Any
@@ -26,11 +27,11 @@ from lightning_modules.supernet import SUPERNETS
 from lightning_modules.supernet import SupernetStage
 from lightning_modules.supernet.relaxations import FBNet
 from lightning_modules.supernet.relaxations import LatencyFactor
+from optuna_nas._file_lock import locked
 from optuna_nas.cli._errors import as_command_error
 from optuna_nas.cli._errors import CommandError
 from optuna_nas.cli._errors import flag_of
 from optuna_nas.cli._finish import Training
-from optuna_nas.cli._lock import alone_in
 from optuna_nas.cli._stage_options import NONE
 from optuna_nas.cli._stage_options import StageOptions
 from optuna_nas.search_space import Architecture
@@ -238,7 +239,9 @@ def alone(folder: Path) -> Iterator[None]:
     waiting = f"Another process trains a supernet in {folder}; waiting for it ..."
     with ExitStack() as stack:
         try:
-            stack.enter_context(alone_in(folder, lambda: print(waiting, flush=True)))
+            folder.mkdir(parents=True, exist_ok=True)
+            told = functools.partial(print, waiting, flush=True)
+            stack.enter_context(locked(folder / ".lock", waits=told))
         except OSError as error:
             raise as_command_error(error) from error
         yield

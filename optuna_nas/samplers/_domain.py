@@ -35,7 +35,8 @@ class Domain:
         distributions: All parameters; those of a space come in the order of its decisions.
         space: If given, its conditions decide which of its decisions are active.
         prior: Optional probabilities of the choices.
-        fixed: Values that are given, e.g. by ``study.enqueue_trial``.
+        fixed: Values that are given, e.g. by ``study.enqueue_trial``. As in Optuna's samplers,
+            those out of range are not proposed; the trial takes them with a warning.
     """
 
     def __init__(
@@ -49,8 +50,8 @@ class Domain:
         self.distributions = dict(distributions)
         self._space = space
         self._prior = prior
-        self.fixed = fixed or {}
         self._decisions = space.distributions if space is not None else {}
+        self.fixed = {name: v for name, v in (fixed or {}).items() if self._holds(name, v)}
         # Decisions first, then what the objective suggests beside the architecture.
         others = (name for name in self.distributions if name not in self._decisions)
         self.names = (*self._decisions, *others)
@@ -64,6 +65,10 @@ class Domain:
     def distribution(self, name: str) -> BaseDistribution | None:
         """Return the distribution of a parameter, also of a decision that is not proposed."""
         return self.distributions.get(name) or self._decisions.get(name)
+
+    def _holds(self, name: str, value: Any) -> bool:
+        distribution = self._decisions.get(name) or self.distributions.get(name)
+        return distribution is not None and _values.holds(distribution, value)
 
     def draw(self, name: str, rng: np.random.Generator) -> Any:
         """Draw a value of one parameter."""

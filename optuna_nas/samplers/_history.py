@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from optuna_nas import _compat
+from optuna_nas.samplers import _values
 from optuna_nas.search_space import SearchSpace
 
 
@@ -160,12 +161,12 @@ class History:
         do not belong to it; without, the parameters themselves.
         """
         if self._space is None:
-            return frozenset(params.items())
+            return _frozen(params)
         try:
             architecture = self._space.architecture(params)
         except ValueError:
             return None
-        others = frozenset((k, v) for k, v in params.items() if k not in self._decisions)
+        others = _frozen({k: v for k, v in params.items() if k not in self._decisions})
         return self._space.canonical_key(architecture), others
 
     def is_taken(self, params: Mapping[str, Any], key: Hashable | None = None) -> bool:
@@ -184,10 +185,10 @@ class History:
             return True
         if self._space is None:
             for pattern in self._patterns:
-                part = frozenset((name, params[name]) for name in pattern if name in params)
+                part = _frozen({name: params[name] for name in pattern if name in params})
                 if len(part) == len(pattern) and part in self._finished_keys:
                     return True
-            return any(frozenset(params.items()) >= part for part in self._pending_params())
+            return any(_frozen(params) >= part for part in self._pending_params())
         key = self.key(params) if key is None else key
         return key in self._finished_keys or key in self._pending_keys
 
@@ -216,6 +217,10 @@ class History:
     def n_taken(self) -> int:
         """Number of different keys that are taken."""
         return len(self._finished_keys | self._pending_keys)
+
+
+def _frozen(params: Mapping[str, Any]) -> frozenset[tuple[str, Hashable]]:
+    return frozenset((name, _values.hashable(value)) for name, value in params.items())
 
 
 def losses_of(individuals: Sequence[Individual]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 import math
 from typing import Any
 
@@ -11,6 +12,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 
+from optuna_nas.search_space import _choices
 from optuna_nas.supernet import Prior
 
 
@@ -108,12 +110,12 @@ def nearby(distribution: BaseDistribution, value: Any) -> list[Any]:
     if isinstance(distribution, CategoricalDistribution):
         return [choice for choice in distribution.choices if choice != value]
     assert isinstance(distribution, FloatDistribution | IntDistribution)
-    if isinstance(distribution, IntDistribution) or distribution.step is not None:
-        others = [value + sign * (distribution.step or 1) for sign in (-1, 1)]
-    else:
-        unit = to_unit(distribution, value)
-        others = [from_unit(distribution, unit + d) for d in (-0.1, 0.1) if 0 <= unit + d <= 1]
-    return [v for v in others if distribution.low <= v <= distribution.high]
+    if distribution.step is not None:  # Counted, as a sum of steps drifts off the grid.
+        index = round((value - distribution.low) / distribution.step)
+        n = _choices.n_choices(distribution)
+        return [_choices.choice_at(distribution, i) for i in (index - 1, index + 1) if 0 <= i < n]
+    unit = to_unit(distribution, value)
+    return [from_unit(distribution, unit + d) for d in (-0.1, 0.1) if 0 <= unit + d <= 1]
 
 
 def from_unit(distribution: FloatDistribution | IntDistribution, unit: float) -> float | int:
@@ -130,8 +132,24 @@ def from_unit(distribution: FloatDistribution | IntDistribution, unit: float) ->
         return float(min(max(low * (high / low) ** unit, low), high))
     if step is None:
         return float(min(low + unit * (high - low), high))
-    n_cells = round((high - low) / step) + 1
-    index = min(int(unit * n_cells), n_cells - 1)
-    if isinstance(distribution, IntDistribution):
-        return int(distribution.low + index * distribution.step)
-    return float(min(low + index * step, high))
+    n = _choices.n_choices(distribution)
+    stepped: Any = _choices.choice_at(distribution, min(int(unit * n), n - 1))
+    return stepped  # type: ignore[no-any-return]
+
+
+def holds(distribution: BaseDistribution, value: Any) -> bool:
+    """Tell whether a distribution contains a value, which may have been enqueued."""
+    if _choices.is_countable(distribution):
+        return _choices.index_of(distribution, value) is not None
+    assert isinstance(distribution, FloatDistribution)
+    return isinstance(value, int | float) and distribution.low <= value <= distribution.high
+
+
+def hashable(value: Any) -> Hashable:
+    """Return a value, or a stand-in for one that has no hash: Optuna allows lists as choices."""
+    try:
+        hash(value)
+    except TypeError:
+        return type(value).__name__, repr(value)
+    found: Hashable = value
+    return found

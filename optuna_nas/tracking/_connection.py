@@ -6,10 +6,12 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import closing
 from contextlib import contextmanager
 from contextlib import ExitStack
 from contextlib import suppress
 import getpass
+import hashlib
 import logging
 import os
 from pathlib import Path
@@ -19,6 +21,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
+from optuna_nas._file_lock import locked
 from optuna_nas.tracking._records import Point
 
 
@@ -169,7 +172,10 @@ def connect(uri: str, experiment: str, artifact_location: str | None) -> Connect
     if uri.startswith(("http://", "https://")):
         for name, value in _PATIENCE.items():
             os.environ.setdefault(name, value)
+    path = _database(uri)
     with _quiet(), alone(uri):
+        if path is not None:
+            _check_writable(path)
         client = MlflowClient(tracking_uri=uri)
         found = client.get_experiment_by_name(experiment)
         if found is not None:
@@ -195,10 +201,11 @@ def _database(uri: str) -> Path | None:
     """Return the absolute path of an sqlite URI's file."""
     from sqlalchemy.engine import make_url
 
-    if not uri.startswith("sqlite:"):
+    if not uri.startswith(("sqlite:", "sqlite+")):
         return None
     database = make_url(uri).database
-    return Path(database).resolve() if database else None
+    in_a_file = database and not database.startswith((":memory:", "file:"))
+    return Path(database).resolve() if database and in_a_file else None
 
 
 def _beside_database(uri: str, experiment: str) -> str | None:
@@ -218,21 +225,31 @@ def without_password(text: str) -> str:
 def alone(uri: str) -> Iterator[None]:
     """Let one process at a time make the tables of an sqlite file, or the run of a study, in it.
 
-    MLflow's own lock does not cover all that it does then. An sqlite transaction on a file in the
-    folder for temporary files is a lock on every system, and a killed process releases it. For
-    other stores it does nothing.
+    MLflow's own lock does not cover all that it does then. For other stores it does nothing.
     """
-    if _database(uri) is None:
-        yield
-        return
-    user = re.sub(r"\W", "_", _user())
-    lock = Path(tempfile.gettempdir(), f"optuna-nas-{user}.lock")
+    path = _database(uri)
     with ExitStack() as stack:
-        with suppress(sqlite3.Error):  # No place for a lock: go on without.
-            held = sqlite3.connect(lock, timeout=_LOCK_SECONDS, isolation_level=None)
-            stack.callback(held.close)
-            held.execute("BEGIN EXCLUSIVE")
+        if path is not None:
+            with suppress(OSError):  # No place for a lock, or nobody gives it back: go on without.
+                digest = hashlib.sha256(bytes(path)).hexdigest()[:16]
+                file = Path(tempfile.gettempdir(), f"optuna-nas-{digest}.lock")
+                stack.enter_context(locked(file, seconds=_LOCK_SECONDS))
         yield
+
+
+def _check_writable(path: Path) -> None:
+    """Write to an sqlite file what is in it. MLflow would try that for minutes if it failed.
+
+    Raises:
+        OSError: If there is no folder and none can be made.
+        sqlite3.Error: If the file cannot be written, or is locked for longer than ten seconds.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        database.execute(f"PRAGMA user_version = {version}")
+        database.execute("COMMIT")
 
 
 @contextmanager

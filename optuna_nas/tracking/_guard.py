@@ -23,8 +23,7 @@ _ALWAYS = (  # The last chance: not skipped while the tracker rests.
     "log_supernet",
 )
 _P = ParamSpec("_P")
-_REST = 10  # After a failed call no other is made for this many times as long as it took,
-_LONGEST_REST = 300  # but at most for these seconds.
+_REST = 10  # After a failed call no other is made for this many times as long as it took.
 
 
 class Guarded:
@@ -74,7 +73,7 @@ def guarded(method: Callable[Concatenate[_T, _P], None]) -> Callable[Concatenate
                 method(self, *args, **kwargs)
             except Exception as error:
                 now = time.monotonic()
-                self._resting_until = now + min(_REST * (now - started), _LONGEST_REST)
+                self._resting_until = now + _REST * (now - started)
                 self._disconnect()
                 self._warn(error)
 

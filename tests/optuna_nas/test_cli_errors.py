@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 import re
+import sqlite3
 
 import numpy as np
 import optuna
@@ -153,6 +155,10 @@ WRONG = [
     (["train", "fbnet|stem16s2|x"], "space mobile"),
     (["train"], "required: architecture"),
     (["show", "--study-name", "nobody"], "'sqlite:///optuna.db' cannot be opened: there is no"),
+    (["show", "--storage", "sqlite:///file:no.db?uri=true"], "there is no such file"),
+    (["show", "--storage", "sqlite:///file:no.db?mode=rwc&uri=true"], "there is no such file"),
+    (["show", "--storage", "sqlite:///no/such.db"], "there is no such file"),
+    (["show", "--storage", "sqlite:///text.ckpt"], "file is not a database"),
     (["show", "--storage", "no.log"], "'no.log' cannot be opened: there is no such file"),
     (["search", "--timeout", "soon"], "--timeout to be a number but got 'soon'"),
     (["search", "--network.channels", "x"], "--network.channels to be an integer but got 'x'"),
@@ -232,6 +238,27 @@ def test_diverged_training_is_one_sentence(
     (line,) = err.splitlines()
     assert re.match("optuna-nas: error: The training diverged", line)
     assert not Path("runs").exists()
+
+
+def test_show_makes_no_tables_in_the_file_of_another_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(sqlite3.connect("mlflow.db")) as database:
+        database.execute("CREATE TABLE runs (x)")
+    before = Path("mlflow.db").read_bytes()
+    assert main(["show", "--storage", "sqlite:///mlflow.db"]) == 2
+    assert "cannot be opened: there is no study in the file" in capsys.readouterr().err
+    assert Path("mlflow.db").read_bytes() == before
+
+
+def test_show_opens_an_sqlite_uri(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    optuna.create_study(study_name="a", storage="sqlite:///my studies.db")
+    assert main(["show", "--storage", "sqlite:///file:my%20studies.db?uri=true"]) == 1
+    assert "No trial of a is complete" in capsys.readouterr().out
 
 
 def test_show_asks_which_study(

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+import re
 import socket
+import sqlite3
 import time
+from types import SimpleNamespace
+from typing import Any
 import warnings
 
 from mlflow import MlflowClient
@@ -177,6 +182,71 @@ def test_unreachable_server(tmp_path: Path) -> None:
     assert len(messages) == 1
     assert address in messages[0]
     assert "secret" not in messages[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("text/x.db", "NotADirectoryError|FileExistsError"),
+        ("folder", "unable to open database file"),
+        ("text.db", "file is not a database"),
+    ],
+)
+def test_sqlite_file_that_cannot_be_written(
+    name: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow, which would try for minutes, is not asked."""
+    (tmp_path / "folder").mkdir()
+    for text in ("text", "text.db"):
+        (tmp_path / text).write_text("no database")
+    path = tmp_path / name
+    asked = []
+    monkeypatch.setattr("mlflow.MlflowClient.__init__", lambda *_, **__: asked.append(1))
+    (message,) = search(optuna.create_study(), MLflowTracker(tracking_uri=f"sqlite:///{path}"), 3)
+    assert re.search(reason, message)
+    assert not asked
+
+
+def test_file_that_only_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error of a file system without room or permission comes from writing alone."""
+    with closing(sqlite3.connect(tmp_path / "full.db")) as database:
+        database.execute("CREATE TABLE t (x)")
+    connect = sqlite3.connect
+
+    def read_only(path: object, **kwargs: Any) -> sqlite3.Connection:
+        return connect(f"file:{path}?mode=ro", uri=True, **kwargs)
+
+    monkeypatch.setattr("optuna_nas.tracking._connection.sqlite3.connect", read_only)
+    tracker = MLflowTracker(tracking_uri=f"sqlite:///{tmp_path}/full.db")
+    (message,) = search(optuna.create_study(), tracker, 2)
+    assert "attempt to write a readonly database" in message
+
+
+def test_store_that_fails_slowly_costs_a_tenth_of_the_time(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock moves by two minutes for a failed call, and by ten seconds for a trial."""
+    clock = [0.0]
+    failed = [0]
+
+    def slow(*_: object) -> None:
+        clock[0] += 120
+        failed[0] += 1
+        raise OSError("slow")
+
+    monkeypatch.setattr("optuna_nas.tracking._session.connect", slow)
+    monkeypatch.setattr(
+        "optuna_nas.tracking._guard.time", SimpleNamespace(monotonic=lambda: clock[0])
+    )
+
+    def objective(trial: optuna.Trial) -> float:
+        clock[0] += 10
+        return 1.0
+
+    tracker = MLflowTracker(tracking_uri=uri)
+    with pytest.warns(RuntimeWarning, match="slow"):
+        optuna.create_study().optimize(objective, n_trials=600, callbacks=[tracker])
+    assert 1 < failed[0] <= clock[0] / 120 / 10 + 1
 
 
 @pytest.fixture

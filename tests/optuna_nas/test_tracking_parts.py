@@ -7,9 +7,10 @@ from datetime import timedelta
 import io
 import itertools
 from pathlib import Path
-import sqlite3
 import tempfile
 
+from filelock import FileLock
+from filelock import Timeout
 import networkx as nx
 import numpy as np
 import optuna
@@ -232,11 +233,22 @@ def test_one_process_at_a_time_opens_a_database(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with _connection.alone("sqlite:///a.db"):
         (lock,) = tmp_path.glob("*.lock")
-        other = sqlite3.connect(lock, timeout=0)
-        with pytest.raises(sqlite3.OperationalError, match="locked"):
-            other.execute("BEGIN EXCLUSIVE")
-    other.execute("BEGIN EXCLUSIVE")
-    other.close()
+        with pytest.raises(Timeout):
+            FileLock(lock).acquire(timeout=0)
+        with _connection.alone("sqlite:///b.db"):  # Nobody waits for another database.
+            assert len(list(tmp_path.glob("*.lock"))) == 2
+    with FileLock(lock).acquire(timeout=0):
+        pass
+
+
+@pytest.mark.parametrize("uri", ["http://host", "sqlite://", "sqlite:///:memory:"])
+def test_stores_that_are_not_locked(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with _connection.alone(uri):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_place_for_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,7 @@ class Replay:
         self._rules = rules
         self._maximize = np.array([d == StudyDirection.MAXIMIZE for d in directions])
         self._space = space
-        self._decisions: dict[Any, Decision] = {}
+        self._decisions: dict[tuple[str, str], Decision] = {}
         self._values: list[list[float]] = []
         self.blocks: list[Block] = []
 
@@ -169,9 +169,10 @@ class Replay:
         )
 
     def _made(self, name: str, distribution: Any, value: Any) -> tuple[Decision, float]:
-        decision = self._decisions.get((name, distribution))
+        key = name, repr(distribution)  # A distribution with lists as choices has no hash.
+        decision = self._decisions.get(key)
         if decision is None:
-            decision = self._decisions[name, distribution] = Decision(name, distribution)
+            decision = self._decisions[key] = Decision(name, distribution)
         return decision, decision.position(value)
 
     def _rewards(self, n_new: int) -> list[float]:

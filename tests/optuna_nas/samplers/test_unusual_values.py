@@ -1,0 +1,118 @@
+"""Values that Optuna takes and that are easy to trip over: steps, lists, and out of range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+import warnings
+
+import numpy as np
+import optuna
+from optuna.distributions import FloatDistribution
+from optuna.distributions import IntDistribution
+from optuna.samplers import BaseSampler
+from optuna.samplers import RandomSampler
+from optuna.trial import TrialState
+import pytest
+
+from optuna_nas import CustomSpace
+from optuna_nas.samplers import _values
+from optuna_nas.samplers import ScreeningSampler
+from tests.optuna_nas.samplers.test_rules import SAMPLERS
+
+
+SPACE = CustomSpace({"x": IntDistribution(1, 9), "z": FloatDistribution(0, 1, step=0.1)})
+
+
+@pytest.fixture(params=list(SAMPLERS))
+def make(request: pytest.FixtureRequest) -> Callable[..., BaseSampler]:
+    return SAMPLERS[request.param]
+
+
+# Float steps.
+
+
+@pytest.mark.parametrize(("low", "high", "step"), [(0.0, 1.0, 0.1), (0.3, 0.9, 0.1), (-1, 2, 0.3)])
+def test_steps_to_nearby_values_stay_on_the_grid(low: float, high: float, step: float) -> None:
+    distribution = FloatDistribution(low, high, step=step)
+    n = round((high - low) / step)
+    grid = [round(low + k * step, 9) for k in range(n + 1)]
+    walked = [distribution.low]
+    while len(walked) <= n:
+        walked.append(_values.nearby(distribution, walked[-1])[-1])
+    assert walked == grid
+    assert _values.nearby(distribution, distribution.high) == [grid[-2]]
+    units = np.linspace(0, 1, 50)
+    assert {_values.from_unit(distribution, unit) for unit in units} == set(grid)
+
+
+def test_floats_with_a_step_are_proposed_on_the_grid(make: Callable[..., BaseSampler]) -> None:
+    study = optuna.create_study(sampler=make(seed=0))
+    study.optimize(lambda t: t.suggest_float("z", 0, 3, step=0.1), n_trials=40)
+    grid = {round(0.1 * k, 9) for k in range(31)}
+    assert {t.params["z"] for t in study.trials} <= grid
+
+
+# Choices without a hash.
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution should be")
+@pytest.mark.parametrize("with_space", [False, True])
+def test_lists_as_choices(make: Callable[..., BaseSampler], with_space: bool) -> None:
+    choices: list[Any] = [[1], [1, 2], {"a": [3]}, "[1]"]
+
+    def objective(trial: optuna.Trial) -> float:
+        x = trial.suggest_int("x", 1, 9)
+        z = trial.suggest_float("z", 0, 1, step=0.1)
+        return x + z + len(trial.suggest_categorical("c", choices))
+
+    study = optuna.create_study(sampler=make(seed=0, space=SPACE if with_space else None))
+    study.enqueue_trial({"c": [1, 2]})
+    study.optimize(objective, n_trials=40)
+    assert study.trials[0].params["c"] == [1, 2]
+    params = [t.params for t in study.trials]
+    assert all(one["c"] in choices for one in params)
+    assert len({repr(sorted(one.items())) for one in params}) >= 39
+
+
+# Enqueued values that the distribution does not hold.
+
+
+def suggest(trial: optuna.Trial) -> float:
+    x, z = trial.suggest_int("x", 1, 9), trial.suggest_float("z", 0, 1, step=0.1)
+    return x + z + len(trial.suggest_categorical("c", ["a", "bb"]))
+
+
+@pytest.mark.parametrize("with_space", [False, True])
+@pytest.mark.parametrize("fixed", [{"x": 99}, {"z": 3.0}, {"z": 0.15}, {"c": "d"}])
+def test_enqueued_value_out_of_range(
+    make: Callable[..., BaseSampler], fixed: dict[str, Any], with_space: bool
+) -> None:
+    def run(sampler: BaseSampler) -> optuna.Study:
+        study = optuna.create_study(sampler=sampler)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Fixed parameter .* is out of range")
+            for _ in range(2):  # One before any name is known, one in a running study.
+                study.enqueue_trial(fixed)
+                study.optimize(suggest, n_trials=12, catch=(ValueError,))
+        return study
+
+    study = run(make(seed=0, space=SPACE if with_space else None))
+    expected = run(RandomSampler(seed=0))
+    assert [t.state for t in study.trials] == [t.state for t in expected.trials]
+    for number in (0, 12):
+        assert study.trials[number].params.keys() == expected.trials[number].params.keys()
+        assert fixed.items() <= study.trials[number].params.items() or "c" in fixed
+    for trial in (*study.trials[1:12], *study.trials[13:]):
+        assert trial.state == TrialState.COMPLETE
+        assert 1 <= trial.params["x"] <= 9
+        assert 0 <= trial.params["z"] <= 1
+
+
+def test_screening_of_another_sampler_takes_no_value_out_of_range() -> None:
+    sampler = ScreeningSampler(RandomSampler(seed=0), len, pool=3, n_warm_up=0, space=SPACE)
+    study = optuna.create_study(sampler=sampler)
+    study.enqueue_trial({"x": 99})
+    with pytest.warns(UserWarning, match="out of range"):
+        study.optimize(suggest, n_trials=2)
+    assert study.trials[0].params["x"] == 99
