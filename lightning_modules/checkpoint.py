@@ -150,36 +150,7 @@ def load_checkpoint(
     check_digest(path)
     content, description = _read(path)
     try:
-        check_description(description)
-        architecture = Architecture.from_json(description["architecture"])
-        make = _maker(path, architecture, description["network"], build)
-        weights = {
-            name.removeprefix(_PREFIX): tensor
-            for name, tensor in content["state_dict"].items()
-            if name.startswith(_PREFIX)
-        }
-        channels, height, width = description["input_shape"]
-        model = FinishedModel(
-            network=nn.Identity(),
-            architecture=architecture,
-            input_shape=(channels, height, width),
-            class_names=description["class_names"],
-            mean=description["mean"],
-            std=description["std"],
-            test_accuracy=float(description["test_accuracy"]),
-            network_info=description["network"],
-        )
-        try:
-            check_weights(
-                make, weights, input_shape=model.input_shape, num_classes=model.num_classes
-            )
-        except RuntimeError:
-            if build is None:  # Ours need no values; anybody else's may.
-                raise
-        # Made once more, as buffers that are not among the weights have values now.
-        network = make()
-        network.load_state_dict(weights)
-        return replace(model, network=network.eval())
+        return _fitting(path, content, description, build)
     except CheckpointError:
         raise
     except Exception as error:  # Of many kinds, as builders trust their arguments.
@@ -187,6 +158,43 @@ def load_checkpoint(
             f"Expected {path} to hold a network and its weights but got "
             f"{type(error).__name__}: {' '.join(str(error).split())}"
         ) from error
+
+
+def _fitting(
+    path: Path,
+    content: Mapping[str, Any],
+    description: Mapping[str, Any],
+    build: Callable[[Architecture], nn.Module] | None,
+) -> FinishedModel:
+    """Return the model whose parts fit together, or raise whatever they raise."""
+    check_description(description)
+    architecture = Architecture.from_json(description["architecture"])
+    make = _maker(path, architecture, description["network"], build)
+    weights = {
+        name.removeprefix(_PREFIX): tensor
+        for name, tensor in content["state_dict"].items()
+        if name.startswith(_PREFIX)
+    }
+    channels, height, width = description["input_shape"]
+    model = FinishedModel(
+        network=nn.Identity(),
+        architecture=architecture,
+        input_shape=(channels, height, width),
+        class_names=description["class_names"],
+        mean=description["mean"],
+        std=description["std"],
+        test_accuracy=float(description["test_accuracy"]),
+        network_info=description["network"],
+    )
+    try:
+        check_weights(make, weights, input_shape=model.input_shape, num_classes=model.num_classes)
+    except RuntimeError:
+        if build is None:  # Ours need no values; anybody else's may.
+            raise
+    # Made once more, as buffers that are not among the weights have values now.
+    network = make()
+    network.load_state_dict(weights)
+    return replace(model, network=network.eval())
 
 
 def _describe(model: FinishedModel) -> dict[str, Any]:
