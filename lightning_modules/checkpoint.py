@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 import functools
 import hashlib
 import json
@@ -16,6 +17,8 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from lightning_modules._checkpoint_checks import check_description
+from lightning_modules._checkpoint_checks import check_weights
 from lightning_modules._files import temporary_beside
 from lightning_modules.builders import BUILDERS
 from optuna_nas import Architecture
@@ -150,8 +153,9 @@ def load_checkpoint(
         The model on the CPU.
 
     Raises:
-        CheckpointError: If the file is missing, damaged or no such checkpoint, or the network
-            cannot be rebuilt.
+        CheckpointError: If the file is missing, damaged or no such checkpoint, or its
+            description, network and weights do not fit together; the network is built only if
+            they do.
     """
     path = Path(path)
     if not path.is_file():
@@ -159,33 +163,52 @@ def load_checkpoint(
     check_digest(path)
     content, description = _read(path)
     try:
-        architecture = Architecture.from_json(description["architecture"])
-        network = _rebuild(path, architecture, description["network"], build)
-        weights = {
-            name.removeprefix(_PREFIX): tensor
-            for name, tensor in content["state_dict"].items()
-            if name.startswith(_PREFIX)
-        }
-        channels, height, width = description["input_shape"]
-        network.load_state_dict(weights)
-        return FinishedModel(
-            network=network.eval(),
-            architecture=architecture,
-            input_shape=(channels, height, width),
-            class_names=list(description["class_names"]),
-            mean=list(description["mean"]),
-            std=list(description["std"]),
-            test_accuracy=float(description["test_accuracy"]),
-            network_info=description["network"],
-            resize=str(description["resize"]),
-        )
+        return _fitting(path, content, description, build)
     except CheckpointError:
         raise
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Of many kinds, as builders trust their arguments.
         raise CheckpointError(
             f"Expected {path} to hold a network and its weights but got "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {' '.join(str(error).split())}"
         ) from error
+
+
+def _fitting(
+    path: Path,
+    content: Mapping[str, Any],
+    description: Mapping[str, Any],
+    build: Callable[[Architecture], nn.Module] | None,
+) -> FinishedModel:
+    """Return the model whose parts fit together, or raise whatever they raise."""
+    check_description(description)
+    architecture = Architecture.from_json(description["architecture"])
+    make = _maker(path, architecture, description["network"], build)
+    weights = {
+        name.removeprefix(_PREFIX): tensor
+        for name, tensor in content["state_dict"].items()
+        if name.startswith(_PREFIX)
+    }
+    channels, height, width = description["input_shape"]
+    model = FinishedModel(
+        network=nn.Identity(),
+        architecture=architecture,
+        input_shape=(channels, height, width),
+        class_names=description["class_names"],
+        mean=description["mean"],
+        std=description["std"],
+        test_accuracy=float(description["test_accuracy"]),
+        network_info=description["network"],
+        resize=str(description["resize"]),
+    )
+    try:
+        check_weights(make, weights, input_shape=model.input_shape, num_classes=model.num_classes)
+    except RuntimeError:
+        if build is None:  # Ours need no values; anybody else's may.
+            raise
+    # Made once more, as buffers that are not among the weights have values now.
+    network = make()
+    network.load_state_dict(weights)
+    return replace(model, network=network.eval())
 
 
 def _describe(model: FinishedModel) -> dict[str, Any]:
@@ -228,21 +251,21 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return content, description
 
 
-def _rebuild(
+def _maker(
     path: Path,
     architecture: Architecture,
     info: Mapping[str, Any],
     build: Callable[[Architecture], nn.Module] | None,
-) -> nn.Module:
+) -> Callable[[], nn.Module]:
     if build is not None:
-        return build(architecture)
+        return functools.partial(build, architecture)
     builder = BUILDERS.get(str(info.get("builder")))
     if builder is None:
         raise CheckpointError(
             f"Expected argument `build`, as the network in {path} has a builder of its own "
             f"({dict(info)}), but got None."
         )
-    return builder(architecture, **info["arguments"])
+    return functools.partial(builder, architecture, **info["arguments"])
 
 
 def _digest(path: Path) -> str:

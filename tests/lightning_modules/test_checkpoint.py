@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 from pathlib import Path
+import re
 import shutil
 from typing import Any
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from torch import nn
 
 from lightning_modules import build_chain_network
+from lightning_modules import BUILDERS
 from lightning_modules import CheckpointError
 from lightning_modules import describe_build
 from lightning_modules import FinishedModel
@@ -21,7 +25,11 @@ from lightning_modules import ImageClassifier
 from lightning_modules import load_checkpoint
 from lightning_modules.checkpoint import DESCRIPTION
 from lightning_modules.checkpoint import save_checkpoint
+from optuna_nas import Architecture
+from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
+from optuna_nas import DartsSpace
+from optuna_nas import MobileSpace
 
 
 CHAIN = ChainSpace().from_string("C8k3-Smax2-O32")
@@ -183,6 +191,95 @@ def test_damaged_descriptions(copied: Path, key: str, value: Any) -> None:
     torch.save(content, copied)
     with pytest.raises(CheckpointError, match="to hold a network and its weights but got"):
         load_checkpoint(copied)
+
+
+def change(path: Path, **values: Any) -> None:
+    """Write another description, without a digest that would tell."""
+    Path(f"{path}.sha256").unlink(missing_ok=True)
+    content = torch.load(path, weights_only=True)
+    content[DESCRIPTION].update(values)
+    torch.save(content, path)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"mean": [0.5, 0.5]}, r"`mean` to be a finite number for each of the 1 channels .* got"),
+        ({"mean": ["a"]}, r"`mean` to be .* but got \['a'\]"),
+        ({"mean": "a"}, "`mean` to be .* but got 'a'"),
+        ({"mean": [math.nan]}, r"`mean` to be .* but got \[nan\]"),
+        ({"std": []}, r"`std` to be a finite number above 0 .* but got \[\]"),
+        ({"std": [0.0]}, r"`std` to be .* but got \[0.0\]"),
+        ({"std": [-1]}, r"`std` to be .* but got \[-1\]"),
+        ({"std": [math.inf]}, r"`std` to be .* but got \[inf\]"),
+        ({"class_names": ["a", "b"]}, "`class_names` to be 3 names but got 2"),
+        ({"class_names": ["a"], "num_classes": 1}, r"logits of shape \(1, 1\) .* got \(1, 3\)"),
+        ({"class_names": [1, 2, 3]}, r"`class_names` to be a list of texts but got \[1, 2, 3\]"),
+        ({"class_names": "abc"}, "`class_names` to be a list of texts but got 'abc'"),
+        ({"input_shape": [1, 6, 0]}, "`input_shape` to be 3 sizes of at least 1 but got"),
+        ({"input_shape": [1, 60, 60]}, "RuntimeError: "),
+        ({"input_shape": ["1", 6, 6]}, "`input_shape` to be 3 sizes of at least 1 but got"),
+        ({"test_accuracy": "good"}, r"`test_accuracy` to be in \[0, 1\] but got 'good'"),
+        ({"test_accuracy": 7.0}, r"`test_accuracy` to be in \[0, 1\] but got 7.0"),
+    ],
+)
+def test_descriptions_that_do_not_fit(copied: Path, values: dict[str, Any], sentence: str) -> None:
+    change(copied, **values)
+    with pytest.raises(CheckpointError, match="to hold a network and its weights but") as caught:
+        load_checkpoint(copied)
+    assert re.search(sentence, str(caught.value))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_oversized_architecture_takes_no_memory(copied: Path, own: bool) -> None:
+    """Its weights are 16 TB, which no machine would give."""
+    sizes = dict(CHAIN) | {"dense_1_units": 2**37}
+    huge = Architecture(CHAIN.space, {k: sizes[k] for k in CHAIN})
+    assert huge != CHAIN
+    change(copied, architecture=huge.to_json())
+    with pytest.raises(CheckpointError, match=r"`dense.*` to have the shape \(137438953472,"):
+        load_checkpoint(copied, build=BUILD if own else None)
+
+
+def test_network_of_ones_own_that_needs_values(copied: Path) -> None:
+    """It cannot be made on the meta device, so it is made at once."""
+
+    def build(architecture: Architecture) -> nn.Module:
+        network = BUILD(architecture)
+        network.mean_weight = sum(p.mean().item() for p in network.parameters())
+        network.register_buffer("ones", torch.ones(1), persistent=False)
+        return network
+
+    loaded = load_checkpoint(copied, build=build)
+    assert loaded.network.ones.item() == 1
+    assert loaded.predict(torch.randn(2, 1, 6, 6)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", ["cell", "chain", "darts", "mobile"])
+def test_networks_of_every_space_come_back(name: str, tmp_path: Path) -> None:
+    space = {space.name: space for space in (CellSpace(), DartsSpace(), MobileSpace())}
+    architecture = CHAIN if name == "chain" else space[name].sample(np.random.default_rng(0))
+    small = {"cell": {"channels": 2, "cells_per_stage": 1}, "darts": {"channels": 4, "cells": 3}}
+    sizes = {"input_shape": (3, 32, 32), "num_classes": 4, **small.get(name, {})}
+    build = functools.partial(BUILDERS[name], **sizes)
+    network = build(architecture).eval()
+    images = torch.randn(2, 3, 32, 32)
+    path = tmp_path / "model.ckpt"
+    model = FinishedModel(
+        network=network,
+        architecture=architecture,
+        input_shape=(3, 32, 32),
+        class_names=list("abcd"),
+        mean=[0.0] * 3,
+        std=[1.0] * 3,
+        test_accuracy=0.5,
+        network_info=describe_build(build),
+    )
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    trainer.strategy.connect(ImageClassifier(network, num_classes=4))
+    save_checkpoint(trainer, model, path)
+    torch.testing.assert_close(load_checkpoint(path).predict(images), model.predict(images))
 
 
 def test_weights_of_another_network(saved: tuple[Path, FinishedModel]) -> None:

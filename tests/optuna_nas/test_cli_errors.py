@@ -6,12 +6,15 @@ from contextlib import closing
 from pathlib import Path
 import re
 import sqlite3
+from typing import Any
 
 import numpy as np
 import optuna
 import pytest
 
 from optuna_nas.cli import main
+from tests.lightning_modules.test_checkpoint import change
+from tests.lightning_modules.test_checkpoint import save
 
 
 WRONG = [
@@ -221,6 +224,23 @@ def test_wrong_data_file(
     (line,) = capsys.readouterr().err.splitlines()
     assert "data.npz" in line
     assert "images" in line
+
+
+@pytest.mark.parametrize("wrong", [{"std": [0.0]}, {"mean": "a"}, {"class_names": [1, 2, 3]}])
+def test_damaged_checkpoint_is_one_sentence(
+    wrong: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint, image = tmp_path / "model.ckpt", tmp_path / "x.npy"
+    save(checkpoint)
+    np.save(image, np.zeros((6, 6), dtype=np.uint8))
+    assert main(["predict", str(checkpoint), str(image)]) == 0
+    change(checkpoint, **wrong)
+    capsys.readouterr()
+    assert main(["predict", str(checkpoint), str(image)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    assert f"`{next(iter(wrong))}` to be" in line
 
 
 def test_help_needs_no_torch(capsys: pytest.CaptureFixture[str]) -> None:
