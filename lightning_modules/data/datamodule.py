@@ -113,7 +113,8 @@ class ImageDataModule(pl.LightningDataModule, abc.ABC):
 
     @property
     def num_classes(self) -> int:
-        return len(self.class_names)  # TEMPORARY
+        """Number of classes."""
+        return len(self.class_names)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
