@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 from optuna._hypervolume import compute_hypervolume
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.samplers import PartialFixedSampler
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.study._multi_objective import _fast_non_domination_rank
@@ -82,6 +84,30 @@ def fixed_params(trial: FrozenTrial) -> dict[str, Any]:
     """Return the parameters that ``study.enqueue_trial`` fixed for a trial."""
     fixed: dict[str, Any] = trial.system_attrs.get("fixed_params", {})
     return fixed
+
+
+def partially_fixed_params(study: Study) -> dict[str, Any]:
+    """Return what every ``PartialFixedSampler`` around the study's sampler fixes."""
+    fixed: dict[str, Any] = {}
+    sampler = study.sampler
+    while isinstance(sampler, PartialFixedSampler):
+        fixed = {**sampler._fixed_params, **fixed}
+        sampler = sampler._base_sampler
+    return fixed
+
+
+def contains(distribution: BaseDistribution, value: Any) -> bool:
+    """Tell whether a value is one of a distribution."""
+    try:
+        return distribution._contains(distribution.to_internal_repr(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def whole_study(study: Study) -> tuple[Study, int | None]:
+    """Return a study of which a pruner shows a part, and which part; see ``HyperbandPruner``."""
+    bracket: int | None = getattr(study, "_bracket_id", None)
+    return (study if bracket is None else getattr(study, "_study")), bracket  # noqa: B009
 
 
 def in_number_order(trials: Sequence[FrozenTrial]) -> Sequence[FrozenTrial]:

@@ -17,7 +17,6 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
-from optuna_nas import _compat
 from optuna_nas.constraints import Constraint
 from optuna_nas.samplers._base import ArchitectureSampler
 from optuna_nas.samplers._domain import Domain
@@ -156,7 +155,7 @@ class ScreeningSampler(ArchitectureSampler):
         """Let a sampler that proposes one architecture at a time make all decisions."""
         base = self._base_sampler
         relative = base.infer_relative_search_space(study, trial)
-        given = {**base.sample_relative(study, trial, relative), **_compat.fixed_params(trial)}
+        given = {**base.sample_relative(study, trial, relative), **domain.fixed}
         params: Params = {}
         for name in domain.names:
             if not domain.is_active(name, params):
