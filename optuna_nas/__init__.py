@@ -3,6 +3,7 @@
 from optuna_nas.constraints import Constraint
 from optuna_nas.evaluation import Evaluation
 from optuna_nas.evaluation import Evaluator
+from optuna_nas.exhaustion import StopWhenExhausted
 from optuna_nas.objective import ArchitectureObjective
 from optuna_nas.samplers import GeneticSampler
 from optuna_nas.samplers import LocalSearchSampler
@@ -38,5 +39,6 @@ __all__ = [
     "RegularizedEvolutionSampler",
     "ScreeningSampler",
     "SearchSpace",
+    "StopWhenExhausted",
     "enqueue_best",
 ]

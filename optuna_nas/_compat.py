@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.samplers import PartialFixedSampler
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial
@@ -135,6 +136,22 @@ def fixed_params(trial: FrozenTrial) -> dict[str, Any]:
     """Return the parameters that ``study.enqueue_trial`` fixed for a trial."""
     fixed: dict[str, Any] = trial.system_attrs.get("fixed_params", {})
     return fixed
+
+
+def partially_fixed_params(study: Study) -> dict[str, Any]:
+    """Return what every ``PartialFixedSampler`` around the study's sampler fixes."""
+    fixed: dict[str, Any] = {}
+    sampler = study.sampler
+    while isinstance(sampler, PartialFixedSampler):
+        fixed = {**sampler._fixed_params, **fixed}
+        sampler = sampler._base_sampler
+    return fixed
+
+
+def whole_study(study: Study) -> tuple[Study, int | None]:
+    """Return a study of which a pruner shows a part, and which part; see ``HyperbandPruner``."""
+    bracket: int | None = getattr(study, "_bracket_id", None)
+    return (study if bracket is None else getattr(study, "_study")), bracket  # noqa: B009
 
 
 def in_number_order(trials: Sequence[FrozenTrial]) -> Sequence[FrozenTrial]:

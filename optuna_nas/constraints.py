@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 import math
 
+import numpy as np
+
 from optuna_nas.search_space import Architecture
+from optuna_nas.search_space import SearchSpace
+
+
+_N_STARTS = 20
+"""Random architectures, of which the best is where a descent starts."""
 
 
 @dataclass(frozen=True)
@@ -82,3 +90,62 @@ class Constraint:
             return (value - self.upper) / (abs(self.upper) or 1.0)
         assert self.lower is not None
         return (self.lower - value) / (abs(self.lower) or 1.0)
+
+
+def nearest_values(
+    space: SearchSpace,
+    constraints: Sequence[Constraint],
+    rng: np.random.Generator,
+    *,
+    n_tries: int = 600,
+) -> tuple[bool, dict[str, float]]:
+    """Look for an architecture that keeps all constraints, without training.
+
+    It goes downhill in the sum of the violations, from neighbour to neighbour, and starts anew
+    from random architectures until it has found one or has tried enough.
+
+    Args:
+        space: The search space.
+        constraints: Constraints that have functions.
+        rng: Random generator.
+        n_tries: Number of architectures to look at, at least 1.
+
+    Returns:
+        Whether there is one, and by the text of each constraint the value that came closest to the
+        allowed side: the smallest under an upper bound, the largest over a lower one.
+
+    Raises:
+        ValueError: If a constraint has no function.
+    """
+    nearest: dict[str, float] = {}
+    left = n_tries
+
+    def violation_of(architecture: Architecture) -> float:
+        nonlocal left
+        left -= 1
+        total = 0.0
+        for constraint in constraints:
+            value, name = constraint.value_of(architecture), str(constraint)
+            better = min if constraint.upper is not None else max
+            nearest[name] = better(value, nearest.get(name, value))
+            total += max(constraint.violation(value), 0.0)
+        return total
+
+    while left > 0:
+        violation, architecture = math.inf, None
+        for _ in range(min(_N_STARTS, left)):
+            drawn = space.sample(rng)
+            found = violation_of(drawn)
+            if found == 0:
+                return True, nearest
+            if architecture is None or found < violation:
+                violation, architecture = found, drawn
+        while architecture is not None and left > 0:
+            near = space.neighbors(architecture)
+            steps = ((violation_of(near[i]), near[i]) for i in rng.permutation(len(near))[:left])
+            violation, architecture = next(
+                (step for step in steps if step[0] < violation), (violation, None)
+            )
+            if violation == 0:
+                return True, nearest
+    return False, nearest

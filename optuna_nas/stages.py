@@ -56,7 +56,7 @@ def enqueue_best(
         if individual.key in promoted:
             continue
         promoted[individual.key] = individual.number
-        if not own.is_taken(individual.params, individual.key):
+        if not own.is_taken(individual.params):
             study.enqueue_trial(
                 individual.params,
                 user_attrs={PROMOTED_FROM: [source.study_name, individual.number]},

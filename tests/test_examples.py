@@ -21,6 +21,7 @@ EXPECTED = {
     "supernet_loop.py": r"epoch 5: .* 0\.\d+\nvalidation .*: 0\.[89]\d+\ncell: \|\w+~0\|",
 }
 BENCHMARKS = {
+    "constrained_feasible.py": ([], r"GeneticSampler .* \d\.\d\d ± \d\.\d\d "),
     "proxies_nas_bench_201.py": ([], r" synflow .* \d+\.\d (.|\n)* vote of synflow, .* 0\.\d{3} "),
     "inherited_weights.py": ([], r"from inherited weights .* \d\.\d{3} ± (.|\n)*scratch +│ +1 │"),
     "latency_table.py": (["--space", "cell"], r"as it is +│ +-?\d\.\d{3} │ (.|\n)*Measured \d+\."),

@@ -12,6 +12,7 @@ from optuna_nas.cli import _runner
 from optuna_nas.cli import _studies
 from optuna_nas.cli._constraints import checked_without_training
 from optuna_nas.cli._constraints import parse_constraints
+from optuna_nas.cli._constraints import require_kept
 from optuna_nas.cli._errors import CommandError
 from optuna_nas.cli._runner import SearchRun
 from optuna_nas.cli._tables import front_of
@@ -62,6 +63,8 @@ def search_benchmark(
     constraints = checked_without_training(
         bounds, _UNTRAINED, lambda metric, architecture: benchmark(architecture)[metric]
     )
+    cheap = [bound for bound in constraints if bound.is_cheap]
+    require_kept(benchmark.space, cheap, seed)
     settings = {"data": data, "space": space, "constraint": sorted(map(str, bounds))}
     run = SearchRun.make(
         benchmark.space,
@@ -72,7 +75,7 @@ def search_benchmark(
             sampler,
             seed=seed,
             space=benchmark.space,
-            constraints=[bound for bound in constraints if bound.is_cheap],
+            constraints=cheap,
         ),
         storage=storage,
         study_name=study_name or _studies.new_name(data.replace(":", "-")),

@@ -9,9 +9,14 @@ from dataclasses import replace
 from functools import partial
 import re
 
+import numpy as np
+
 from optuna_nas.cli._errors import CommandError
+from optuna_nas.cli._tables import number
 from optuna_nas.constraints import Constraint
+from optuna_nas.constraints import nearest_values
 from optuna_nas.search_space import Architecture
+from optuna_nas.search_space import SearchSpace
 
 
 _FORM = re.compile(r"(?P<metric>\w+)\s*(?P<bound><=|>=)\s*(?P<value>\S+)")
@@ -54,6 +59,34 @@ def checked_without_training(
         else bound
         for bound in constraints
     ]
+
+
+def require_kept(space: SearchSpace, constraints: Sequence[Constraint], seed: int) -> None:
+    """Look for an architecture that keeps all constraints, before there is a study.
+
+    Args:
+        space: The search space.
+        constraints: Constraints that are counted or looked up at once.
+        seed: Seed of the search.
+
+    Raises:
+        CommandError: If none is found.
+    """
+    if not constraints:
+        return
+    kept, nearest = nearest_values(space, constraints, np.random.default_rng(seed))
+    if kept:
+        return
+    seen = [
+        f"the {'smallest' if bound.upper is not None else 'largest'} {bound.metric} is "
+        f"{number(bound.metric, nearest[str(bound)])}"
+        for bound in constraints
+    ]
+    raise CommandError(
+        f"Expected option --constraint to be kept by an architecture of {space.name} but got "
+        f"{' '.join(map(str, constraints))}, for which none was found; of those that were tried, "
+        f"{' and '.join(seen)}."
+    )
 
 
 def _parse(text: str, known: Sequence[str]) -> Constraint:

@@ -26,6 +26,7 @@ from optuna_nas.cli._interrupts import is_interrupt
 from optuna_nas.cli._tables import describe_trial
 from optuna_nas.constraints import Constraint
 from optuna_nas.evaluation import Evaluator
+from optuna_nas.exhaustion import StopWhenExhausted
 from optuna_nas.objective import ArchitectureObjective
 from optuna_nas.search_space import SearchSpace
 from optuna_nas.tracking import MLflowTracker
@@ -47,6 +48,7 @@ class SearchRun:
         n_trials: Finished trials that the study has at the end.
         timeout: Seconds after which no trial starts.
         progress: Whether to show a progress bar.
+        exhaustion: Stops the trials when the space has nothing more to try.
     """
 
     study: optuna.Study
@@ -57,6 +59,7 @@ class SearchRun:
     n_trials: int
     timeout: float | None
     progress: bool
+    exhaustion: StopWhenExhausted
 
     @classmethod
     def make(
@@ -130,10 +133,13 @@ class SearchRun:
             n_trials,
             timeout,
             show_progress(),
+            StopWhenExhausted(space),
         )
 
     def run(self, prepare: Callable[[SearchRun], None] | None = None) -> None:
         """Run trials until ``n_trials`` are finished, those of earlier runs included.
+
+        There are fewer if the space has no more architectures.
 
         Args:
             prepare: Called before them, unless they are finished already.
@@ -156,15 +162,22 @@ class SearchRun:
         if n_finished >= self.n_trials:
             print(f"The study {self.study.study_name!r} has {n_finished} finished trials.")
             return
+        if not self.exhaustion.is_exhausted(self.study):
+            self._optimize(self.n_trials - n_finished)
+        if self.exhaustion.is_exhausted(self.study) and self._n_finished() < self.n_trials:
+            print(f"{self.exhaustion.sentence} The search ends before {self.n_trials} trials.")
+
+    def _optimize(self, n_trials: int) -> None:
         self.study.optimize(
             self.objective,
-            n_trials=self.n_trials - n_finished,
+            n_trials=n_trials,
             timeout=self.timeout,
             catch=(Exception,),
             callbacks=[
                 self.tracker,
                 self._print_trial,
                 MaxTrialsCallback(self.n_trials, states=_FINISHED),
+                self.exhaustion,
             ],
             show_progress_bar=self.progress,
         )

@@ -23,6 +23,7 @@ from optuna_nas.cli import _runner
 from optuna_nas.cli import _studies
 from optuna_nas.cli._constraints import checked_without_training
 from optuna_nas.cli._constraints import parse_constraints
+from optuna_nas.cli._constraints import require_kept
 from optuna_nas.cli._data import open_data
 from optuna_nas.cli._errors import as_command_error
 from optuna_nas.cli._errors import CommandError
@@ -112,13 +113,15 @@ def search(
     evaluator = scorer or trainer
     measured = evaluator if table is None else PredictedLatency(evaluator, table)
     constraints = checked_without_training(bounds, COST_METRICS, measured.cost)
-    cheap = COUNTED_METRICS if table is None else (*COUNTED_METRICS, LATENCY)
+    counted = COUNTED_METRICS if table is None else (*COUNTED_METRICS, LATENCY)
+    cheap = [bound for bound in constraints if bound.metric in counted]
+    require_kept(named.space, cheap, options.seed)
     strategy = functools.partial(
         _strategy,
         sampler,
         seed=options.seed,
         space=named.space,
-        constraints=[bound for bound in constraints if bound.metric in cheap],
+        constraints=cheap,
         score=_proxy_score(screen, build, module, options) if screen else None,
         pool=pool,
     )

@@ -11,7 +11,6 @@ import weakref
 import zlib
 
 import numpy as np
-import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
@@ -21,9 +20,11 @@ from optuna.trial import TrialState
 from optuna_nas import _compat
 from optuna_nas.constraints import Constraint
 from optuna_nas.samplers import _values
+from optuna_nas.samplers._acceptance import Acceptance
+from optuna_nas.samplers._asked import CLAIM
 from optuna_nas.samplers._domain import Domain
 from optuna_nas.samplers._feasibility import Feasibility
-from optuna_nas.samplers._history import CLAIM
+from optuna_nas.samplers._histories import Histories
 from optuna_nas.samplers._history import History
 from optuna_nas.samplers._history import Params
 from optuna_nas.search_space import SearchSpace
@@ -61,6 +62,8 @@ class ArchitectureSampler(BaseSampler):
 
     _max_tries = 50
     _max_feasible_tries = 500
+    _foresees = False
+    """See :class:`Acceptance`."""
 
     def __init__(
         self,
@@ -83,11 +86,16 @@ class ArchitectureSampler(BaseSampler):
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
-        self._histories: weakref.WeakKeyDictionary[Study, History] = weakref.WeakKeyDictionary()
+        self._histories = Histories(self._space)
+        self._acceptances: weakref.WeakKeyDictionary[History, Acceptance] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._warned_exhausted: weakref.WeakSet[Study] = weakref.WeakSet()
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        del state["_lock"], state["_histories"]
+        for name in ("_lock", "_histories", "_acceptances", "_warned_exhausted"):
+            del state[name]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -152,16 +160,27 @@ class ArchitectureSampler(BaseSampler):
     ) -> dict[str, Any]:
         """Return the proposal for a trial."""
         if not search_space:
+            _compat.set_trial_system_attr(study, trial, CLAIM, "")
             return {}
         with self._lock:
-            history = self._read(study, trial)
-            domain = Domain(
-                search_space, self._space, self._prior, fixed=_compat.fixed_params(trial)
-            )
-            rng = self._rng(trial)
-            params = domain.complete(self.propose(history, domain, rng), rng)
-            params = self._acceptable(params, history, domain, rng)
-            return self._claimed(params, study, trial, history, domain, rng)
+            params = self._proposal(study, trial, search_space)
+        return {name: value for name, value in params.items() if name in search_space}
+
+    def _proposal(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> Params:
+        """Return the parameters of a trial, with those that somebody else has fixed."""
+        history = self._read(study, trial)
+        fixed = {**_compat.partially_fixed_params(study), **_compat.fixed_params(trial)}
+        known = self._domain(history).distributions
+        left_out = {name: known[name] for name in fixed if name in known}
+        domain = Domain({**left_out, **search_space}, self._space, self._prior, fixed=fixed)
+        rng = self._rng(trial)
+        params = domain.complete(self.propose(history, domain, rng), rng)
+        params = self._acceptable(params, history, domain, rng)
+        if self._acceptance(history).is_exhausted(history, domain):
+            self._warn_exhausted(study)
+        return self._claimed(params, study, trial, domain, rng)
 
     def sample_independent(
         self,
@@ -193,15 +212,17 @@ class ArchitectureSampler(BaseSampler):
                 self._seed = entropy
             return np.random.default_rng([self._seed, trial.number, *extra])
 
-    def _read(self, study: Study, trial: FrozenTrial) -> History:
-        history = self._histories.get(study)
-        if history is None:
-            history = History(study.directions, self._space)
-            if type(study) is optuna.Study:  # Pruners hand in throw-away views of a study.
-                self._histories[study] = history
-        if history.read_for != trial.number:
-            _update(history, study, trial)
-        return history
+    def _read(self, study: Study, trial: FrozenTrial, *, anew: bool = False) -> History:
+        return self._histories.read(study, trial, anew=anew)
+
+    def _acceptance(self, history: History) -> Acceptance:
+        found = self._acceptances.get(history)
+        if found is None:
+            n_tries = self._max_feasible_tries if self._feasibility else self._max_tries
+            found = self._acceptances[history] = Acceptance(
+                self._feasibility, n_tries=n_tries, foresees=self._foresees
+            )
+        return found
 
     def _domain(self, history: History) -> Domain:
         distributions = dict(self._space.distributions) if self._space is not None else {}
@@ -213,37 +234,19 @@ class ArchitectureSampler(BaseSampler):
         self, params: Params, history: History, domain: Domain, rng: np.random.Generator
     ) -> Params:
         """Return ``params``, or what is found in its place if it is taken or infeasible."""
-        candidate, violation = params, self._feasibility.violation(params)
-        least: tuple[float, Params] | None = None
-        n_tries = self._max_tries if not self._feasibility else self._max_feasible_tries
-        for n_tried in range(n_tries):
-            if not history.is_taken(candidate):
-                if violation == 0:
-                    return candidate
-                if least is None or violation < least[0]:
-                    least = violation, candidate
-            if n_tried < n_tries // 2:
-                varied = self.vary(candidate, history, domain, rng)
-            else:  # By then small steps are the better bet, however the strategy varies.
-                if least is not None and n_tried == n_tries // 2:
-                    violation, candidate = least
-                varied = domain.mutate_one(candidate, rng)
-            varied = domain.complete(varied, rng)
-            varied_violation = self._feasibility.violation(varied)
-            # Downhill towards the feasible; among the feasible, anywhere.
-            if varied_violation <= max(violation, 0.0) or rng.random() < 0.1:
-                candidate, violation = varied, varied_violation
-        if least is None:
-            return domain.search_untaken(history, rng) or params
-        self._warn_infeasible(least[0])
-        return least[1]
+        found = self._acceptance(history).nearest(
+            params, history, domain, rng, lambda taken: self.vary(taken, history, domain, rng)
+        )
+        violation = self._feasibility.violation(found)
+        if violation > 0:
+            self._warn_infeasible(violation)
+        return found
 
     def _claimed(
         self,
         params: Params,
         study: Study,
         trial: FrozenTrial,
-        history: History,
         domain: Domain,
         rng: np.random.Generator,
     ) -> Params:
@@ -253,13 +256,15 @@ class ArchitectureSampler(BaseSampler):
         claims at least the earlier one is seen, and whoever sees one gives way. A process that
         was alone does not look: whoever came after it writes and looks later.
         """
+        history = self._read(study, trial)
         for _ in range(_MAX_CLAIMS):
-            if history.is_taken(params):  # Nothing else was found.
+            key = history.key(params)
+            if key is None or history.is_taken(params, key):  # Nothing else was found.
                 return params
-            _compat.set_trial_system_attr(study, trial, CLAIM, history.claim(params))
+            _compat.set_trial_system_attr(study, trial, CLAIM, history.claim(key))
             if not history.has_company:
                 return params
-            _update(history, study, trial)
+            history = self._read(study, trial, anew=True)
             if not history.is_taken(params):
                 return params
             varied = domain.complete(self.vary(params, history, domain, rng), rng)
@@ -276,7 +281,13 @@ class ArchitectureSampler(BaseSampler):
                 stacklevel=2,
             )
 
-
-def _update(history: History, study: Study, trial: FrozenTrial) -> None:
-    trials = study.get_trials(deepcopy=False)
-    history.update(_compat.in_number_order(trials), current=trial.number)
+    def _warn_exhausted(self, study: Study) -> None:
+        whole, _ = _compat.whole_study(study)
+        if whole not in self._warned_exhausted:
+            self._warned_exhausted.add(whole)
+            warnings.warn(
+                f"All that {type(self).__name__} can propose is evaluated or is being evaluated, "
+                "so architectures repeat from now on; the callback `StopWhenExhausted` ends a "
+                "study instead. This is said once for a study.",
+                stacklevel=2,
+            )

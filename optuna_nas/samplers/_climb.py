@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Hashable
+from dataclasses import dataclass
+from dataclasses import replace
+import math
 from typing import Literal
 
 from optuna_nas.samplers._history import History
@@ -11,8 +14,25 @@ from optuna_nas.samplers._history import Individual
 from optuna_nas.samplers._population import Population
 
 
-NeighborKeys = Callable[[Individual], set[Hashable]]
+NeighborKeys = Callable[[Individual], frozenset[Hashable]]
 """Returns the keys of the feasible neighbours of an individual."""
+
+
+@dataclass(frozen=True)
+class _Position:
+    """Where the climb stands after an individual.
+
+    Args:
+        number: Trial number of the individual.
+        center: Whose neighbours are to be evaluated.
+        best: The best of them, while not all are evaluated.
+        neighborhood: Keys of the neighbours.
+    """
+
+    number: int
+    center: Individual
+    best: Individual | None = None
+    neighborhood: frozenset[Hashable] = frozenset()
 
 
 class Climb:
@@ -24,6 +44,9 @@ class Climb:
     evaluated and none is better, the next individual that is no neighbour is a restart and becomes
     the center.
 
+    The position after each individual is kept. A trial that finishes late takes the climb back to
+    the position before it; one that never finishes costs nothing.
+
     Args:
         n_initial: Number of random individuals at the start.
         improvement: ``"first"`` or ``"best"``.
@@ -32,68 +55,51 @@ class Climb:
     def __init__(self, n_initial: int, improvement: Literal["first", "best"]) -> None:
         self._n_initial = n_initial
         self._first = improvement == "first"
-        self._n_followed = 0
-        self._center: Individual | None = None
-        self._best: Individual | None = None
-        self._open: set[Hashable] = set()
-        self._neighborhood: set[Hashable] = set()
-        self._seen: set[Hashable] = set()
-        self._seen_lately: set[Hashable] = set()
-
-    def follow(self, history: History, neighbor_keys: NeighborKeys) -> None:
-        """Follow the individuals that no late trial can come before any more."""
-        for individual in history.individuals[self._n_followed : history.n_settled]:
-            self._step(individual, history, neighbor_keys)
-        self._seen |= self._seen_lately
-        self._seen_lately = set()
+        self._positions: list[_Position] = []
+        self._n_read = 0
 
     def following(self, history: History, neighbor_keys: NeighborKeys) -> list[Individual]:
         """Return the individuals whose neighbours are to be evaluated, after all individuals."""
-        rest = history.individuals[self._n_followed :]
-        climb = self
-        if rest:
-            climb = Climb(self._n_initial, "first" if self._first else "best")
-            climb.__dict__.update(self.__dict__)
-            climb._open = set(self._open)
-            climb._seen_lately = set()
-            for individual in rest:
-                climb._step(individual, history, neighbor_keys)
-        centers = [climb._center, climb._best]
+        self._go_back(history)
+        for individual in history.individuals[len(self._positions) :]:
+            self._positions.append(self._step(individual, history, neighbor_keys))
+        if not self._positions:
+            return []
+        centers = [self._positions[-1].center, self._positions[-1].best]
         return [center for center in centers if center is not None]
 
-    def _step(self, new: Individual, history: History, neighbor_keys: NeighborKeys) -> None:
-        self._n_followed += 1
-        self._seen_lately.add(new.key)
-        if self._center is None or self._n_followed <= self._n_initial:
-            self._center = new if self._center is None else _better(self._center, new)
-            if self._n_followed == self._n_initial:
-                self._move(self._center, history, neighbor_keys)
-            return
-        was_exhausted = self._is_exhausted(history, new.number)
-        self._open.discard(new.key)
-        is_better = _better(self._center, new) is new
+    def _go_back(self, history: History) -> None:
+        """Forget the positions after the first of the trials that have finished since."""
+        first = min(history.finished[self._n_read :], default=math.inf)
+        self._n_read = len(history.finished)
+        while self._positions and self._positions[-1].number > first:
+            self._positions.pop()
+
+    def _step(self, new: Individual, history: History, neighbor_keys: NeighborKeys) -> _Position:
+        n, number = len(self._positions) + 1, new.number
+        if n <= self._n_initial or n == 1:
+            center = _better(self._positions[-1].center, new) if n > 1 else new
+            keys = neighbor_keys(center) if n == self._n_initial else frozenset()
+            return _Position(number, center, None, keys)
+        at = replace(self._positions[-1], number=number)
+        is_better = _better(at.center, new) is new
         if is_better and self._first:
-            self._move(new, history, neighbor_keys)
-        elif is_better and new.key in self._neighborhood:
-            self._best = new if self._best is None else _better(self._best, new)
-        elif was_exhausted and self._best is None:
-            self._move(new, history, neighbor_keys)
-        if self._best is not None and self._is_exhausted(history, new.number):
-            self._move(self._best, history, neighbor_keys)
+            return _Position(number, new, None, neighbor_keys(new))
+        if is_better and new.key in at.neighborhood:
+            at = replace(at, best=new if at.best is None else _better(at.best, new))
+        elif at.best is None and _is_exhausted(at, history, number):
+            at = _Position(number, new, None, neighbor_keys(new))
+        if at.best is not None and _is_exhausted(at, history, number + 1):
+            at = _Position(number, at.best, None, neighbor_keys(at.best))
+        return at
 
-    def _move(self, center: Individual, history: History, neighbor_keys: NeighborKeys) -> None:
-        self._center, self._best = center, None
-        self._neighborhood = neighbor_keys(center)
-        self._open = {
-            key
-            for key in self._neighborhood
-            if key not in self._seen and key not in self._seen_lately
-        }
 
-    def _is_exhausted(self, history: History, number: int) -> bool:
-        """Tell whether all neighbours of the center had been tried before trial ``number``."""
-        unusable = history.unusable
-        return all(unusable.get(key, number) < number for key in self._open)
+def _is_exhausted(at: _Position, history: History, number: int) -> bool:
+    """Tell whether all neighbours of the center had been tried before trial ``number``."""
+    tried = history.first_numbers, history.unusable
+    return all(
+        any(numbers.get(key, number) < number for numbers in tried) for key in at.neighborhood
+    )
 
 
 def _better(first: Individual, second: Individual) -> Individual:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
+from functools import cached_property
 import math
 from typing import Any
 from typing import TYPE_CHECKING
@@ -14,18 +16,16 @@ from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 
 from optuna_nas.samplers import _values
+from optuna_nas.search_space import _choices
 from optuna_nas.search_space import SearchSpace
 from optuna_nas.supernet import Prior
 
 
 if TYPE_CHECKING:
-    from optuna_nas.samplers._history import History
     from optuna_nas.samplers._history import Params
 
 
 _MISSING = object()
-_MAX_SCAN = 20_000
-"""Architectures that are looked at when almost every one is taken."""
 
 
 class Domain:
@@ -51,10 +51,45 @@ class Domain:
         self._space = space
         self._prior = prior
         self._decisions = space.distributions if space is not None else {}
-        self.fixed = {name: v for name, v in (fixed or {}).items() if self._holds(name, v)}
+        self.fixed = {name: v for name, v in (fixed or {}).items() if self._may_be(name, v)}
         # Decisions first, then what the objective suggests beside the architecture.
         others = (name for name in self.distributions if name not in self._decisions)
         self.names = (*self._decisions, *others)
+
+    def _may_be(self, name: str, value: Any) -> bool:
+        distribution = self.distribution(name)
+        return distribution is None or _values.holds(distribution, value)
+
+    @cached_property
+    def _countable(self) -> dict[str, BaseDistribution]:
+        """The parameters outside the space that have finitely many values."""
+        others = {name: self.distributions[name] for name in self.names[len(self._decisions) :]}
+        return {name: d for name, d in others.items() if _choices.is_countable(d)}
+
+    @property
+    def has_space(self) -> bool:
+        """Whether some parameters are the decisions of a space."""
+        return self._space is not None
+
+    @property
+    def is_countable(self) -> bool:
+        """Whether :attr:`size` counts everything that can be proposed."""
+        return len(self._decisions) + len(self._countable) == len(self.names)
+
+    @property
+    def size(self) -> int:
+        """Number of proposals, continuous parameters left out."""
+        n_values = [_choices.n_choices(d) for d in self._countable.values()]
+        return math.prod(n_values) * (self._space.size if self._space is not None else 1)
+
+    def params_at(self, index: int) -> Params:
+        """Return the parameters of proposal ``index`` in [0, ``size``) but continuous ones."""
+        others: Params = {}
+        for name, distribution in self._countable.items():
+            index, position = divmod(index, _choices.n_choices(distribution))
+            others[name] = _choices.choice_at(distribution, position)
+        architecture = self._space.architecture_at(index) if self._space is not None else {}
+        return {**architecture, **others}
 
     def is_active(self, name: str, params: Mapping[str, Any]) -> bool:
         """Tell whether a parameter needs a value, given the active ones before it."""
@@ -65,10 +100,6 @@ class Domain:
     def distribution(self, name: str) -> BaseDistribution | None:
         """Return the distribution of a parameter, also of a decision that is not proposed."""
         return self.distributions.get(name) or self._decisions.get(name)
-
-    def _holds(self, name: str, value: Any) -> bool:
-        distribution = self._decisions.get(name) or self.distributions.get(name)
-        return distribution is not None and _values.holds(distribution, value)
 
     def draw(self, name: str, rng: np.random.Generator) -> Any:
         """Draw a value of one parameter."""
@@ -148,9 +179,11 @@ class Domain:
     def neighbors(self, params: Params) -> list[Params]:
         """Return all parameters that differ in one, without random numbers.
 
-        Decisions that a change makes active take the middle choice.
+        Decisions that a change makes active take the middle choice. Fixed values come first.
         """
         found: list[Params] = []
+        if self.fixed:
+            params = self._fixed_in(params)
         others = {name: value for name, value in params.items() if name not in self._decisions}
         if self._space is not None:
             architecture = self._space.architecture(params)
@@ -162,13 +195,34 @@ class Domain:
         fixed = self.fixed.items()
         return [near for near in found if all(near.get(k, v) == v for k, v in fixed)]
 
-    def features(self, params: Params) -> np.ndarray:
-        """Return a vector of fixed length: one-hot choices, and numbers on their scale in [0, 1].
+    def _fixed_in(self, params: Params) -> Params:
+        """Return parameters with the fixed values, the middle choice where one needs another."""
+        given = {**params, **{k: v for k, v in self.fixed.items() if k in self.names}}
+        if self._space is None:
+            return given
+        others = {name: value for name, value in given.items() if name not in self._decisions}
+        return {**self._space.complete(given), **others}
+
+    def names_in(self, members: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+        """Return the decisions, and the other parameters that one of ``members`` has."""
+        if len(self.names) == len(self._decisions):
+            return self.names
+        used = self._decisions.keys() | set().union(*members)
+        return tuple(name for name in self.names if name in used)
+
+    def features(
+        self, params: Mapping[str, Any], names: Iterable[str] | None = None
+    ) -> np.ndarray:
+        """Return a vector: one-hot choices, and numbers on their scale in [0, 1].
 
         An inactive parameter is all zeros; a number comes with a flag that it is active.
+
+        Args:
+            params: Parameters by name.
+            names: What the vector is of; all names of the domain by default.
         """
         blocks: list[float] = []
-        for name in self.names:
+        for name in self.names if names is None else names:
             distribution = self.distribution(name)
             assert distribution is not None
             if isinstance(distribution, CategoricalDistribution):
@@ -193,27 +247,3 @@ class Domain:
             near = _values.nearby(distribution, value)
             return near[int(rng.integers(len(near)))] if near else value
         return _values.redraw(name, distribution, value, rng, self._prior)
-
-    def search_untaken(self, history: History, rng: np.random.Generator) -> Params | None:
-        """Walk through the space in a random cyclic order until something is not taken.
-
-        It looks at no more than 20,000 architectures, so it is exhaustive for smaller spaces.
-        """
-        if self._space is None or self.fixed:
-            return None
-        size = self._space.size
-        index = int(rng.integers(min(size, 2**62)))
-        stride = _coprime_stride(size, rng)
-        for _ in range(min(size, _MAX_SCAN)):
-            candidate = self.complete(self._space.architecture_at(index % size), rng)
-            if not history.is_taken(candidate):
-                return candidate
-            index += stride
-        return None
-
-
-def _coprime_stride(size: int, rng: np.random.Generator) -> int:
-    while True:
-        stride = 1 + int(rng.integers(min(size, 2**62)))
-        if math.gcd(stride, size) == 1:
-            return stride

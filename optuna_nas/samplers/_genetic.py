@@ -84,6 +84,8 @@ class GeneticSampler(ArchitectureSampler):
         ValueError: If an argument is out of its range.
     """
 
+    _foresees = True
+
     def __init__(
         self,
         *,

@@ -105,6 +105,8 @@ class LocalSearchSampler(ArchitectureSampler):
         self._n_initial = n_initial
         self._improvement = improvement
         self._order = order
+        # A better one counts wherever it is, so it may be further away than a neighbour.
+        self._foresees = improvement == "first"
         super().__init__(seed=seed, space=space, prior=prior, constraints=constraints)
 
     def _reset(self) -> None:
@@ -168,14 +170,24 @@ class LocalSearchSampler(ArchitectureSampler):
         rng: np.random.Generator,
     ) -> list[Neighbor]:
         tie_break = rng.random(len(candidates))
+        foreseen = self._acceptance(history).foresight.violation(history, domain)
+        broken = np.array([foreseen(near.params) if foreseen else 0.0 for near in candidates])
         if self._order == "random":
-            return [candidates[i] for i in tie_break.argsort()]
+            return [candidates[i] for i in np.lexsort((tie_break, broken))]
+        predicted = self._predicted_ranks(candidates, history, domain)
+        return [candidates[i] for i in np.lexsort((tie_break, predicted.round(9), broken))]
+
+    def _predicted_ranks(
+        self, candidates: Sequence[Neighbor], history: History, domain: Domain
+    ) -> np.ndarray:
         best_first = Population(history.individuals[-_MODEL_WINDOW:])
-        cache = self._cache_of(history)
-        features = np.stack([cache.features(member, domain) for member in best_first])
-        model = AdditiveModel().fit(features, np.arange(len(best_first), dtype=float))
-        predicted = model.predict(np.stack([near.features for near in candidates]))
-        return [candidates[i] for i in np.lexsort((tie_break, predicted.round(9)))]
+        rows = [*(member.params for member in best_first), *(near.params for near in candidates)]
+        cache, names = self._cache_of(history), domain.names_in(rows)
+        known = np.stack([cache.features(member, domain, names) for member in best_first])
+        model = AdditiveModel().fit(known, np.arange(len(best_first), dtype=float))
+        return model.predict(
+            np.stack([cache.features(near, domain, names) for near in candidates])
+        )
 
     # Several objectives.
 
@@ -193,8 +205,7 @@ class LocalSearchSampler(ArchitectureSampler):
 
         cache = self._cache_of(history)
 
-        def neighbor_keys(center: Individual) -> set[Hashable]:
-            return {near.key for near in cache.of(center, history, domain)}
+        def neighbor_keys(center: Individual) -> frozenset[Hashable]:
+            return frozenset(near.key for near in cache.of(center, history, domain))
 
-        climb.follow(history, neighbor_keys)
         return climb.following(history, neighbor_keys)

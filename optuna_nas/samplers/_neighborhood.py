@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
+import weakref
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 
+from optuna_nas.samplers._asked import Key
 from optuna_nas.samplers._domain import Domain
 from optuna_nas.samplers._feasibility import Feasibility
 from optuna_nas.samplers._history import History
@@ -16,7 +18,6 @@ from optuna_nas.samplers._history import Params
 
 
 _MAX_CENTERS = 512
-_MAX_FEATURES = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +27,10 @@ class Neighbor:
     Args:
         params: Its parameters.
         key: Its key; see :class:`History`.
-        features: Its features; see :meth:`Domain.features`.
     """
 
     params: Params
-    key: Hashable
-    features: np.ndarray
+    key: Key
 
 
 class Neighborhoods:
@@ -40,20 +39,24 @@ class Neighborhoods:
     def __init__(self, feasibility: Feasibility) -> None:
         self._feasibility = feasibility
         self._distributions: dict[str, BaseDistribution] = {}
+        self._fixed: dict[str, Any] = {}
+        self._names: tuple[str, ...] = ()
         self._neighbors: dict[int, list[Neighbor]] = {}
-        self._features: dict[int, np.ndarray] = {}
+        self._features: weakref.WeakKeyDictionary[Individual | Neighbor, np.ndarray] = (
+            weakref.WeakKeyDictionary()
+        )
 
     def prepare(self, domain: Domain) -> None:
-        """Forget everything if the study has got further parameters since the last proposal."""
-        if domain.distributions != self._distributions:
-            self._distributions = dict(domain.distributions)
+        """Forget everything if known parameters have changed since the last proposal."""
+        now = domain.distributions
+        changed = any(now.get(name) != known for name, known in self._distributions.items())
+        if changed or domain.fixed != self._fixed:
             self._neighbors.clear()
             self._features.clear()
+        self._distributions, self._fixed = dict(now), domain.fixed
 
     def of(self, center: Individual, history: History, domain: Domain) -> list[Neighbor]:
         """Return the feasible neighbours of a trial."""
-        if domain.fixed:
-            return self._compute(center, history, domain)
         found = self._neighbors.get(center.number)
         if found is None:
             if len(self._neighbors) >= _MAX_CENTERS:
@@ -61,19 +64,20 @@ class Neighborhoods:
             found = self._neighbors[center.number] = self._compute(center, history, domain)
         return found
 
-    def features(self, individual: Individual, domain: Domain) -> np.ndarray:
-        """Return the features of a trial."""
-        found = self._features.get(individual.number)
+    def features(
+        self, member: Individual | Neighbor, domain: Domain, names: tuple[str, ...]
+    ) -> np.ndarray:
+        """Return the features of a trial or a neighbour; see :meth:`Domain.features`."""
+        if names != self._names:
+            self._names = names
+            self._features.clear()
+        found = self._features.get(member)
         if found is None:
-            if len(self._features) >= _MAX_FEATURES:
-                self._features.clear()
-            found = domain.features(domain.conform(individual.params))
-            self._features[individual.number] = found
+            found = self._features[member] = domain.features(member.params, names)
         return found
 
     def _compute(self, center: Individual, history: History, domain: Domain) -> list[Neighbor]:
-        return [
-            Neighbor(near, history.key(near), domain.features(near))
-            for near in domain.neighbors(domain.conform(center.params))
-            if self._feasibility.violation(near) == 0
-        ]
+        near = domain.neighbors(domain.conform(center.params))
+        feasible = (params for params in near if self._feasibility.violation(params) == 0)
+        keyed = ((params, history.key(params)) for params in feasible)
+        return [Neighbor(params, key) for params, key in keyed if key is not None]

@@ -91,7 +91,7 @@ def crowding_distance(losses: np.ndarray, ranks: np.ndarray) -> np.ndarray:
 def _fitness_shares(best_first: Sequence[Individual]) -> np.ndarray:
     losses = losses_of(best_first)
     feasible = np.array([individual.violation == 0 for individual in best_first])
-    if losses.shape[1] == 1 and np.isfinite(losses).all():
+    if losses.shape[1] == 1 and np.isfinite(losses[feasible]).all():
         fitness = losses[:, 0].max(where=feasible, initial=-np.inf) - losses[:, 0]
     else:
         fitness = np.arange(len(best_first), 0, -1, dtype=float)

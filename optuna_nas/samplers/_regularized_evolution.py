@@ -57,6 +57,8 @@ class RegularizedEvolutionSampler(ArchitectureSampler):
         ValueError: If an argument is out of its range.
     """
 
+    _foresees = True
+
     def __init__(
         self,
         *,

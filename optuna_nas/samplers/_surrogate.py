@@ -30,11 +30,15 @@ class AdditiveModel:
         """
         x, y = features, ranks / max(len(ranks) - 1, 1)
         self._mean = float(y.mean())
-        gram = x.T @ x + self._penalty * np.eye(x.shape[1])
-        self._effects = np.linalg.solve(gram, x.T @ (y - self._mean))
+        if len(x) >= x.shape[1]:
+            gram = x.T @ x + self._penalty * np.eye(x.shape[1])
+            self._effects = np.linalg.solve(gram, x.T @ (y - self._mean))
+        else:  # The same by the smaller system, however many parameters there are.
+            gram = x @ x.T + self._penalty * np.eye(len(x))
+            self._effects = x.T @ np.linalg.solve(gram, y - self._mean)
         return self
 
     def predict(self, features: np.ndarray) -> np.ndarray:
-        """Return predicted scaled ranks of shape ``(n,)``, lower for better."""
+        """Return predicted scaled ranks of shape ``(n,)``, or ``()`` for features of one."""
         predicted: np.ndarray = features @ self._effects + self._mean
         return predicted

@@ -78,7 +78,8 @@ class ActorCriticSampler(ControllerSampler):
         block_size: Trials of a block; see :class:`ControllerSampler` for this and what follows.
         patience: Later finished trials after which an unfinished trial is skipped for good.
         reward: From values to rewards; by default :class:`RankReward`, in [-1, 1].
-        floor_reward: Reward of infeasible, pruned and failed trials.
+        floor_reward: Reward of pruned and failed trials, and of the least infeasible ones; the
+            others are below it by up to 1.
         learn_failures: Whether failed trials get the floor reward; else they are left out.
         n_candidates: Architectures that are made for a proposal, until one is new.
         policy_seed: Seed of the first weights; the same in every process.

@@ -68,7 +68,8 @@ class ControllerSampler(ArchitectureSampler):
         block_size: Number of trials of a block.
         patience: Number of later finished trials after which an unfinished trial is skipped.
         reward: From values to rewards.
-        floor_reward: Reward of infeasible, pruned and failed trials.
+        floor_reward: Reward of pruned and failed trials, and of the least infeasible ones; the
+            others are below it by up to 1.
         learn_failures: Whether failed trials get the floor reward, else they are left out.
         n_candidates: Number of architectures that the controller makes for a proposal; the first
             one that is not taken and keeps the constraints is proposed.
@@ -164,8 +165,8 @@ class ControllerSampler(ArchitectureSampler):
 
     # Following the study.
 
-    def _read(self, study: Study, trial: FrozenTrial) -> History:
-        history = super()._read(study, trial)
+    def _read(self, study: Study, trial: FrozenTrial, *, anew: bool = False) -> History:
+        history = super()._read(study, trial, anew=anew)
         replay = self._replays.get(history)
         if replay is None:
             replay = Replay(self._rules, study.directions, self._space)
@@ -202,16 +203,14 @@ class ControllerSampler(ArchitectureSampler):
         made = walk_through(self._agent.walk(self._states[history], n), n, domain, rng)
         return [params for params, _ in made]
 
-    def sample_relative(
+    def _proposal(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Return the proposal for a trial."""
-        with self._lock:
-            params = super().sample_relative(study, trial, search_space)
-            if params and self._agent.uses_log_probs:
-                log_probs = self._log_probs(study, trial, params)
-                _compat.set_trial_system_attr(study, trial, LOG_PROBS, log_probs)
-            return params
+    ) -> Params:
+        params = super()._proposal(study, trial, search_space)
+        if self._agent.uses_log_probs:
+            log_probs = self._log_probs(study, trial, params)
+            _compat.set_trial_system_attr(study, trial, LOG_PROBS, log_probs)
+        return params
 
     def _log_probs(self, study: Study, trial: FrozenTrial, params: Params) -> dict[str, float]:
         for made, log_probs in self._made:

@@ -15,9 +15,11 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
+from optuna_nas.samplers._history import violation_of
 from optuna_nas.samplers.controllers._decisions import Decision
 from optuna_nas.samplers.controllers._policy import Walked
 from optuna_nas.samplers.controllers._rewards import Outcomes
+from optuna_nas.samplers.controllers._rewards import penalties
 from optuna_nas.samplers.controllers._rewards import Reward
 from optuna_nas.search_space import SearchSpace
 
@@ -64,7 +66,8 @@ class BlockRules:
         size: Number of consecutive trials of a block.
         patience: A trial that is not finished when this many later ones are is left out for good.
         reward: From values to rewards.
-        floor_reward: Reward of infeasible, pruned and failed trials.
+        floor_reward: Reward of pruned and failed trials, and of the least infeasible ones; the
+            others are below it by up to 1.
         learn_failures: Whether failed trials get the floor reward; else they are left out.
     """
 
@@ -98,6 +101,7 @@ class Replay:
         self._space = space
         self._decisions: dict[tuple[str, str], Decision] = {}
         self._values: list[list[float]] = []
+        self._violations: list[float] = []
         self.blocks: list[Block] = []
 
     def update(self, trials: Sequence[FrozenTrial]) -> None:
@@ -129,22 +133,28 @@ class Replay:
     def _block(self, trials: Sequence[FrozenTrial]) -> Block:
         found = [(trial, self.walked(trial)) for trial in trials if self._is_learned(trial)]
         known = [(trial, walked) for trial, walked in found if walked]
-        good = [_is_good(trial) for trial, _ in known]
-        new = [
-            list(trial.values) for (trial, _), is_good in zip(known, good, strict=True) if is_good
-        ]
-        self._values += new
-        rewards = iter(self._rewards(len(new)))
+        rewards = self._rewards_of([trial for trial, _ in known])
         records = tuple(
-            Record(
-                walked,
-                _log_probs(trial, walked),
-                next(rewards) if is_good else self._rules.floor_reward,
-            )
-            for (trial, walked), is_good in zip(known, good, strict=True)
+            Record(walked, _log_probs(trial, walked), reward)
+            for (trial, walked), reward in zip(known, rewards, strict=True)
         )
         before = self.blocks[-1].digest if self.blocks else ""
         return Block(records, _digest(before, records))
+
+    def _rewards_of(self, trials: Sequence[FrozenTrial]) -> list[float]:
+        good = [_is_good(trial) for trial in trials]
+        new = [list(t.values) for t, is_good in zip(trials, good, strict=True) if is_good]
+        self._values += new
+        rewards = iter(self._rewards(len(new)))
+        broken = [_violation(trial) for trial in trials]
+        infeasible = [violation for violation in broken if violation > 0]
+        self._violations += infeasible
+        below = iter(penalties(self._violations, len(infeasible)))
+        floor = self._rules.floor_reward
+        return [
+            next(rewards) if is_good else floor - float(next(below)) if violation > 0 else floor
+            for is_good, violation in zip(good, broken, strict=True)
+        ]
 
     def _is_learned(self, trial: FrozenTrial) -> bool:
         if SKIPPED in trial.system_attrs:
@@ -199,6 +209,11 @@ def _is_good(trial: FrozenTrial) -> bool:
         and not any(map(math.isnan, trial.values))
         and all(value <= 0 for value in trial.constraints.values())
     )
+
+
+def _violation(trial: FrozenTrial) -> float:
+    """Return by how much a trial that was not broken off by an error breaks the constraints."""
+    return 0.0 if trial.state == TrialState.FAIL else violation_of(trial)
 
 
 def _log_probs(trial: FrozenTrial, walked: Walked) -> tuple[float, ...]:

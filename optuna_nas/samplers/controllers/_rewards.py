@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,6 +81,30 @@ def _default_scalarization(outcomes: Outcomes) -> np.ndarray:
 def _gains(outcomes: Outcomes) -> np.ndarray:
     gains: np.ndarray = np.where(outcomes.maximize, outcomes.values, -outcomes.values)
     return gains
+
+
+_MOST_COMPARED = 100
+"""Infeasible trials among which the violations of a block are ranked."""
+
+
+def penalties(violations: Sequence[float], n_new: int) -> np.ndarray:
+    """Return how much below the floor reward infeasible trials are.
+
+    Feasible trials come before infeasible ones, and these by how far they break the constraints
+    (Deb, An efficient constraint handling method for genetic algorithms, 2000, section 2).
+
+    Args:
+        violations: Violations above 0 of the infeasible trials so far, by trial number.
+        n_new: How many at the end belong to the block that is being learned.
+
+    Returns:
+        For these, the share of the last 100 infeasible trials that break the constraints less, in
+        [0, 1], of shape ``(n_new,)``.
+    """
+    recent = np.array(violations[-max(_MOST_COMPARED, n_new) :], dtype=float)
+    new = recent[len(recent) - n_new :]
+    below: np.ndarray = np.searchsorted(np.sort(recent), new) / max(len(recent) - 1, 1)
+    return below
 
 
 @dataclass(frozen=True)

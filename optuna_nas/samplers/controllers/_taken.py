@@ -9,6 +9,7 @@ import numpy as np
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
+from optuna_nas.samplers._asked import CLAIM
 from optuna_nas.samplers.controllers._decisions import Decision
 from optuna_nas.samplers.controllers._policy import Walked
 
@@ -22,7 +23,13 @@ class _Node:
     def __init__(self) -> None:
         self.children: dict[_Step, _Node] = {}
         self.exhausted: set[_Step] = set()
-        self.ends = False  # Whether a trial had no decision after this sequence.
+        self.n_choices = 0  # Of the next decision; 0 if it is continuous or there is none.
+        self.is_leaf = False  # Whether a trial had no decision after this sequence.
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing new can follow; a trial that went on refutes one that did not."""
+        return (self.is_leaf and not self.children) or (0 < self.n_choices == len(self.exhausted))
 
 
 class TakenTree:
@@ -30,7 +37,8 @@ class TakenTree:
 
     It assumes that the same choices lead to the same next question. A choice is exhausted if
     everything that can follow it was tried. Completed, pruned and running trials count, failed
-    ones do not. Continuous decisions are never exhausted.
+    ones do not. Continuous decisions are never exhausted. A trial that was added may lack what the
+    objective asks for, so it counts from the first trial of ours on that asked for the same names.
 
     Args:
         walked: Returns the decisions of a trial in order.
@@ -39,6 +47,8 @@ class TakenTree:
     def __init__(self, walked: Callable[[FrozenTrial], Walked]) -> None:
         self._walked = walked
         self._root = _Node()
+        self._asked: set[frozenset[str]] = set()
+        self._doubted: dict[frozenset[str], list[Walked]] = {}
         self._n_read = 0
         self._pending: list[int] = []
         self._running: list[tuple[_Step, ...]] = []
@@ -61,21 +71,30 @@ class TakenTree:
                 if trial.number != current and trial.params:
                     self._running.append(_steps(self._walked(trial)))
             elif trial.params:
-                self._insert(self._walked(trial))
+                self._finish(trial)
+
+    def _finish(self, trial: FrozenTrial) -> None:
+        names = frozenset(trial.params)
+        self._doubted.setdefault(names, []).append(self._walked(trial))
+        if CLAIM in trial.system_attrs:
+            self._asked.add(names)
+        if names in self._asked:
+            for walked in self._doubted.pop(names):
+                self._insert(walked)
 
     def _insert(self, walked: Walked) -> None:
-        path = [(self._root, 0)]
+        path = [self._root]
         for decision, position in walked:
-            node = path[-1][0].children.setdefault((decision.key, position), _Node())
-            path.append((node, decision.n_choices))
-        path[-1][0].ends = True
-        for (parent, _), (node, n_choices), step in zip(
+            path[-1].n_choices = decision.n_choices or 0
+            path.append(path[-1].children.setdefault((decision.key, position), _Node()))
+        path[-1].is_leaf = True
+        for parent, node, step in zip(
             path[-2::-1], path[:0:-1], reversed(_steps(walked)), strict=True
         ):
-            if not node.ends or not n_choices:
-                return
-            parent.exhausted.add(step)
-            parent.ends = parent.ends or len(parent.exhausted) == n_choices
+            if node.is_done and parent.n_choices:
+                parent.exhausted.add(step)
+            else:
+                parent.exhausted.discard(step)
 
     def allowed(self, prefix: Walked, decision: Decision) -> np.ndarray | None:
         """Return which choices lead to something new.
@@ -94,7 +113,7 @@ class TakenTree:
             node = node.children.get(step) if node is not None else None
         taken = set(node.exhausted) if node is not None else set()
         # A running trial may be about to ask for more, unless trials are known to end here.
-        last = node is not None and any(child.ends for child in node.children.values())
+        last = node is not None and any(child.is_done for child in node.children.values())
         if last:
             n = len(before)
             taken |= {s[n] for s in self._running if len(s) == n + 1 and s[:n] == before}

@@ -30,6 +30,7 @@ from optuna_nas.samplers import ActorCriticSampler
 from optuna_nas.samplers import DDPGSampler
 from optuna_nas.samplers import PPOSampler
 from optuna_nas.samplers import ReinforceSampler
+from optuna_nas.samplers._asked import CLAIM
 from optuna_nas.samplers.controllers import ControllerSampler
 from optuna_nas.samplers.controllers import MnasNetScalarization
 from optuna_nas.samplers.controllers import RankReward
@@ -207,7 +208,10 @@ def test_tree_of_what_is_taken() -> None:
 
     def trial(number: int, params: dict[str, int], state: TrialState) -> FrozenTrial:
         made = create_trial(
-            params=params, distributions={k: {"a": a, "b": b}[k] for k in params}, value=0.0
+            params=params,
+            distributions={k: {"a": a, "b": b}[k] for k in params},
+            value=0.0,
+            system_attrs={CLAIM: ""},  # As every trial that asked a sampler of ours.
         )
         made.number, made.state = number, state
         return made
