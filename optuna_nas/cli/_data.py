@@ -20,4 +20,7 @@ def open_data(data: str, **arguments: Any) -> ImageDataModule:
         module.setup("fit")
     except ValueError as error:  # DataError is one.
         raise as_command_error(error) from error
+    notice = getattr(module, "notice", None)
+    if notice:
+        print(notice, flush=True)
     return module

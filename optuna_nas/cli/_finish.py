@@ -33,6 +33,7 @@ class Training:
     learning_rate: float | None
     crop_padding: int
     horizontal_flip: bool
+    image_size: int | None
     accelerator: str
     devices: int | str
     precision: str
@@ -41,12 +42,15 @@ class Training:
     @property
     def data_arguments(self) -> dict[str, Any]:
         """Arguments of the data module."""
-        return {
+        arguments = {
             "batch_size": self.batch_size,
             "crop_padding": self.crop_padding,
             "horizontal_flip": self.horizontal_flip,
             "seed": self.seed,
         }
+        if self.image_size is not None:
+            arguments["image_size"] = self.image_size
+        return arguments
 
     @property
     def trainer_arguments(self) -> dict[str, Any]:

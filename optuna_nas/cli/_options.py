@@ -31,6 +31,7 @@ def training_options(
     learning_rate: float | None = None,
     crop_padding: int = 0,
     horizontal_flip: bool = False,
+    image_size: int | None = None,
     network: dict[str, int] | None = None,
     accelerator: str = "auto",
     devices: int | str = 1,
@@ -45,6 +46,8 @@ def training_options(
         learning_rate: Peak learning rate; by default that of the training module.
         crop_padding: Shift training images at random by up to so many pixels.
         horizontal_flip: Mirror training images left to right at random.
+        image_size: Height and width in pixels of the images of a folder; by default told from
+            the pictures.
         network: Arguments of the network around a cell, e.g. --network.channels 8
             --network.cells_per_stage 1 --network.stages 3; for darts channels and cells.
         accelerator: Of the Lightning Trainer: auto, cpu, gpu, ...

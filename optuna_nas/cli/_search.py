@@ -145,6 +145,7 @@ def search(
         "epochs": epochs,
         "constraint": sorted(map(str, constraints)),
         "latency_table": source,
+        **({} if options.image_size is None else {"image_size": options.image_size}),
         **choice.settings,
     }
     shown = {k: v for k, v in settings.items() if v is not None or k not in choice.settings}
