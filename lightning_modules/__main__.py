@@ -15,7 +15,7 @@ from pytorch_lightning.cli import SaveConfigCallback
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from lightning_modules import data as _  # noqa: F401  So that short names are found.
-from lightning_modules.architecture_classifier import ArchitectureClassifier
+from lightning_modules.training.architecture_classifier import ArchitectureClassifier
 
 
 class _SaveConfig(SaveConfigCallback):

@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from optuna_nas.search_space import Architecture
-from optuna_nas.search_space import SearchSpace
+from optuna_nas.spaces import Architecture
+from optuna_nas.spaces import SearchSpace
 
 
 _N_STARTS = 20

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Protocol
 
-from optuna_nas.search_space import Architecture
+from optuna_nas.spaces import Architecture
 
 
 Report = Callable[[int, Mapping[str, float]], None]

@@ -16,8 +16,8 @@ from optuna.trial import TrialState
 from optuna_nas.constraints import Constraint
 from optuna_nas.evaluation import Evaluation
 from optuna_nas.evaluation import Evaluator
-from optuna_nas.search_space import Architecture
-from optuna_nas.search_space import SearchSpace
+from optuna_nas.spaces import Architecture
+from optuna_nas.spaces import SearchSpace
 
 
 ARCHITECTURE = "architecture"

@@ -68,7 +68,7 @@ def test_benchmark(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_custom_space_on_the_command_line(tmp_path: Path) -> None:
-    script = "import sys; from optuna_nas.cli import main; sys.exit(main())"
+    script = "import sys; from lightning_modules.cli import main; sys.exit(main())"
     run(
         "-c",
         f"import sys; sys.path.insert(0, {str(EXAMPLES)!r});"

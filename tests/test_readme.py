@@ -34,7 +34,7 @@ def test_search(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_latency_table(tmp_path: Path) -> None:
     words = ["profile", "--data", "digits", "--rounds", "1", "--min-run-time", "0.0001"]
-    run(f"from optuna_nas.cli import main; assert main({words}) == 0", tmp_path)
+    run(f"from lightning_modules.cli import main; assert main({words}) == 0", tmp_path)
     cell = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|"
     more = f"from optuna_nas import CellSpace; cell = CellSpace().from_string({cell!r})\n"
     out = run(f"{SNIPPETS[1]}{more}print(fast, fast.value_of(cell))", tmp_path)

@@ -49,9 +49,9 @@ from lightning_modules.supernet.relaxations import RELAXATIONS
 from optuna_nas import Architecture
 from optuna_nas import CellSpace
 from optuna_nas.benchmarks import NASBench201
+from optuna_nas.prior import Prior
+from optuna_nas.prior import warm_start
 from optuna_nas.samplers import GeneticSampler
-from optuna_nas.supernet import Prior
-from optuna_nas.supernet import warm_start
 
 
 QUICK = {

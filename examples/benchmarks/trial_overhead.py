@@ -42,12 +42,12 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
 from lightning_modules import build_network
-from lightning_modules import costs as costs_module
 from lightning_modules import TrainingEvaluator
+from lightning_modules.costs import meter as costs_module
 from lightning_modules.data import DigitsDataModule
 from lightning_modules.data import ImageDataModule
 from lightning_modules.data import make_datamodule
-from lightning_modules.tasks import learning_rate_factor
+from lightning_modules.tasks.classification import learning_rate_factor
 from optuna_nas import Architecture
 from optuna_nas import ArchitectureObjective
 from optuna_nas import CellSpace

@@ -30,8 +30,8 @@ from torch.utils.data import SequentialSampler
 from torch.utils.data import Subset
 from torch.utils.data import TensorDataset
 
-from lightning_modules._training import make_trainer
-from lightning_modules._training import quiet
+from lightning_modules.training.trainer import make_trainer
+from lightning_modules.training.trainer import quiet
 
 
 Labels = npt.NDArray[np.int64]

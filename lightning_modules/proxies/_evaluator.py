@@ -15,9 +15,9 @@ import torch
 from torch import nn
 from torch import Tensor
 
-from lightning_modules import _training
 from lightning_modules.proxies._registry import check_names
 from lightning_modules.proxies._registry import compute_proxies
+from lightning_modules.training import trainer as _training
 from optuna_nas import Architecture
 from optuna_nas import Evaluation
 from optuna_nas.evaluation import Report

@@ -11,7 +11,7 @@ from torch import nn
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_modules.cost_metrics import modes_kept
+from lightning_modules.costs.measure import modes_kept
 
 
 NORMALISATIONS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)

@@ -10,8 +10,8 @@ from typing import Protocol
 from torch import nn
 from torch import Tensor
 
-from lightning_modules.cost_metrics import count_macs
-from lightning_modules.cost_metrics import count_params
+from lightning_modules.costs.measure import count_macs
+from lightning_modules.costs.measure import count_params
 from lightning_modules.proxies._activations import jacob_cov
 from lightning_modules.proxies._activations import naswot
 from lightning_modules.proxies._gradients import fisher

@@ -1,13 +1,14 @@
 """Supernets: one network for all architectures of a space, trained before the study."""
 
+from lightning_modules.spaces.cell.supernet import CellSupernet
+from lightning_modules.spaces.chain.supernet import ChainSupernet
+from lightning_modules.spaces.darts.supernet import DartsSupernet
+from lightning_modules.spaces.mobile.supernet import MobileSupernet
 from lightning_modules.supernet._build import build_relaxed
 from lightning_modules.supernet._build import build_supernet
 from lightning_modules.supernet._build import SUPERNETS
-from lightning_modules.supernet._cell import CellSupernet
-from lightning_modules.supernet._chain import ChainSupernet
 from lightning_modules.supernet._collapse import is_collapsed
 from lightning_modules.supernet._curvature import architecture_eigenvalue
-from lightning_modules.supernet._darts import DartsSupernet
 from lightning_modules.supernet._data import SupernetDataModule
 from lightning_modules.supernet._evaluate import recalibrate
 from lightning_modules.supernet._evaluate import SupernetEvaluator
@@ -17,7 +18,6 @@ from lightning_modules.supernet._gates import Gate
 from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._gates import MixedOperation
 from lightning_modules.supernet._guards import CollapseGuard
-from lightning_modules.supernet._mobile import MobileSupernet
 from lightning_modules.supernet._module import SupernetModule
 from lightning_modules.supernet._optimizers import make_optimizers
 from lightning_modules.supernet._optimizers import supernet_rate_factor

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 import inspect
 from typing import Any
 
-from lightning_modules.supernet._cell import CellSupernet
-from lightning_modules.supernet._chain import ChainSupernet
-from lightning_modules.supernet._darts import DartsSupernet
-from lightning_modules.supernet._mobile import MobileSupernet
+from lightning_modules.spaces.cell.supernet import CellSupernet
+from lightning_modules.spaces.chain.supernet import ChainSupernet
+from lightning_modules.spaces.darts.supernet import DartsSupernet
+from lightning_modules.spaces.mobile.supernet import MobileSupernet
 from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.supernet.relaxations import find_relaxation
 from lightning_modules.supernet.relaxations import Relaxation
-from optuna_nas.search_space import SearchSpace
+from optuna_nas.spaces import SearchSpace
 
 
 SUPERNETS: dict[str, Callable[..., Supernet]] = {

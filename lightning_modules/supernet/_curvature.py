@@ -20,7 +20,7 @@ from lightning_modules.supernet.relaxations import FBNet
 from lightning_modules.supernet.relaxations import Gdas
 from lightning_modules.supernet.relaxations import LogitRelaxation
 from lightning_modules.supernet.relaxations import Step
-from lightning_modules.supernet.relaxations._softmax import softmax_gates
+from lightning_modules.supernet.relaxations.darts import softmax_gates
 
 
 def architecture_eigenvalue(

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_modules.supernet._gates import Gates
-from optuna_nas.search_space import Choice
+from optuna_nas.spaces import Choice
 
 
 Options = Sequence[tuple[Any, Tensor | None]]
@@ -214,7 +214,7 @@ def squeeze_excite(layer: nn.Module, x: Tensor, squeeze: int, *, style: str) -> 
         layer: The module of the largest sizes.
         x: Shape (batch, channels, height, width).
         squeeze: Channels between the convolutions.
-        style: Of :data:`~optuna_nas.search_space.MOBILE_STYLES`.
+        style: Of :data:`~optuna_nas.spaces.MOBILE_STYLES`.
     """
     reduce, expand = (layer.get_submodule(name) for name in ("reduce", "expand"))
     inner = convolve(reduce, F.adaptive_avg_pool2d(x, 1), squeeze)

@@ -13,9 +13,9 @@ from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from lightning_modules.costs import ArchitectureCosts
-from lightning_modules.costs import COST_METRICS
-from lightning_modules.costs import CostMeter
+from lightning_modules.costs.meter import ArchitectureCosts
+from lightning_modules.costs.meter import COST_METRICS
+from lightning_modules.costs.meter import CostMeter
 from lightning_modules.supernet._supernet import Supernet
 from optuna_nas import Architecture
 from optuna_nas import Evaluation

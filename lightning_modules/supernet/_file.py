@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from lightning_modules._files import temporary_beside
-from lightning_modules.checkpoint import check_digest
-from lightning_modules.checkpoint import CheckpointError
-from lightning_modules.checkpoint import replace_with_digest
 from lightning_modules.supernet._build import build_supernet
 from lightning_modules.supernet._supernet import Supernet
-from optuna_nas.search_space import SearchSpace
+from lightning_modules.training.checkpoint import check_digest
+from lightning_modules.training.checkpoint import CheckpointError
+from lightning_modules.training.checkpoint import replace_with_digest
+from optuna_nas.spaces import SearchSpace
 
 
 _FORMAT = 1

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch import Tensor
 
-from lightning_modules.operations import Zero
+from lightning_modules.spaces.cell.operations import Zero
 
 
 class Gate(NamedTuple):

@@ -6,10 +6,10 @@ import copy
 
 import pytorch_lightning as pl
 
-from lightning_modules import _training
 from lightning_modules.proxies import ProxyEvaluator
 from lightning_modules.supernet._evaluate import SupernetEvaluator
 from lightning_modules.supernet._supernet import Supernet
+from lightning_modules.training import trainer as _training
 from optuna_nas import Architecture
 from optuna_nas import Evaluation
 

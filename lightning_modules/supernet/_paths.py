@@ -16,10 +16,10 @@ from scipy.stats import rankdata
 from lightning_modules.supernet.relaxations import fair_architectures
 from optuna_nas import Architecture
 from optuna_nas import Evaluation
-from optuna_nas.search_space import SearchSpace
-from optuna_nas.supernet import Prior
-from optuna_nas.supernet import prior_from_elite
-from optuna_nas.supernet import prior_from_scores
+from optuna_nas.prior import Prior
+from optuna_nas.prior import prior_from_elite
+from optuna_nas.prior import prior_from_scores
+from optuna_nas.spaces import SearchSpace
 
 
 _ROUNDS, _SHARE = 2, 0.2  # The last paths are drawn from what the others say, in such parts.

@@ -23,8 +23,8 @@ from lightning_modules.supernet.relaxations import find_relaxation
 from lightning_modules.supernet.relaxations import Relaxation
 from lightning_modules.supernet.relaxations import Step
 from optuna_nas import Architecture
-from optuna_nas.search_space import SearchSpace
-from optuna_nas.supernet import Prior
+from optuna_nas.prior import Prior
+from optuna_nas.spaces import SearchSpace
 
 
 _KEPT_BATCHES = 6

@@ -12,7 +12,6 @@ from optuna.distributions import distribution_to_json
 import pytorch_lightning as pl
 import torch
 
-from lightning_modules import _training
 from lightning_modules.proxies._registry import check_names
 from lightning_modules.supernet._build import build_relaxed
 from lightning_modules.supernet._collapse import is_collapsed
@@ -30,9 +29,10 @@ from lightning_modules.supernet._stage_follower import StageFollower
 from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.supernet.relaxations import find_relaxation
 from lightning_modules.supernet.relaxations import Relaxation
+from lightning_modules.training import trainer as _training
 from optuna_nas import Architecture
-from optuna_nas.search_space import SearchSpace
-from optuna_nas.supernet import Prior
+from optuna_nas.prior import Prior
+from optuna_nas.spaces import SearchSpace
 
 
 DEFAULT_RELAXATION = "fairnas"
@@ -73,7 +73,7 @@ class SupernetStage:
     """Trains a supernet on a data module and turns it into a prior.
 
     A relaxation that learns logits leaves their probabilities. One that trains paths alone leaves
-    those of :func:`~optuna_nas.supernet.prior_from_scores`: :attr:`n_paths` paths, drawn so that
+    those of :func:`~optuna_nas.prior.prior_from_scores`: :attr:`n_paths` paths, drawn so that
     all choices appear equally, are ranked by their validation loss with the supernet's weights.
     By default a zero-cost proxy is counted as well, and the last paths are drawn near the best:
     see :class:`PathScores`.

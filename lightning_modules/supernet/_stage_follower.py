@@ -11,7 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from lightning_modules import _training
+from lightning_modules.training import trainer as _training
 
 
 EpochReport = Callable[[int, Mapping[str, float]], None]

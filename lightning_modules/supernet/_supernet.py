@@ -14,9 +14,9 @@ from lightning_modules.supernet._gates import Gate
 from lightning_modules.supernet._gates import GateBoard
 from lightning_modules.supernet._gates import Gates
 from optuna_nas import Architecture
-from optuna_nas.search_space import Choice
-from optuna_nas.search_space import SearchSpace
-from optuna_nas.supernet import Prior
+from optuna_nas.prior import Prior
+from optuna_nas.spaces import Choice
+from optuna_nas.spaces import SearchSpace
 
 
 class Supernet(nn.Module, abc.ABC):

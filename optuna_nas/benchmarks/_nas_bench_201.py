@@ -14,8 +14,8 @@ from optuna_nas.benchmarks._table import DATASETS
 from optuna_nas.benchmarks._table import load_table
 from optuna_nas.benchmarks._table import N_SEEDS
 from optuna_nas.evaluation import Report
-from optuna_nas.search_space import Architecture
-from optuna_nas.search_space import CellSpace
+from optuna_nas.spaces import Architecture
+from optuna_nas.spaces import CellSpace
 
 
 MAXIMIZED = frozenset({"val_accuracy"})

@@ -4,19 +4,19 @@ import importlib
 from typing import Any
 from typing import TYPE_CHECKING
 
-from optuna_nas.samplers._base import ArchitectureSampler
-from optuna_nas.samplers._genetic import GeneticSampler
-from optuna_nas.samplers._local_search import LocalSearchSampler
-from optuna_nas.samplers._random import RandomArchitectureSampler
-from optuna_nas.samplers._regularized_evolution import RegularizedEvolutionSampler
 from optuna_nas.samplers._screening import ScreeningSampler
+from optuna_nas.samplers.core._base import ArchitectureSampler
+from optuna_nas.samplers.genetic import GeneticSampler
+from optuna_nas.samplers.local_search import LocalSearchSampler
+from optuna_nas.samplers.random_architecture import RandomArchitectureSampler
+from optuna_nas.samplers.regularized_evolution import RegularizedEvolutionSampler
 
 
 if TYPE_CHECKING:
-    from optuna_nas.samplers.controllers import ActorCriticSampler
-    from optuna_nas.samplers.controllers import DDPGSampler
-    from optuna_nas.samplers.controllers import PPOSampler
-    from optuna_nas.samplers.controllers import ReinforceSampler
+    from optuna_nas.samplers.policy import ActorCriticSampler
+    from optuna_nas.samplers.policy import DDPGSampler
+    from optuna_nas.samplers.policy import PPOSampler
+    from optuna_nas.samplers.policy import ReinforceSampler
 
 
 __all__ = [
@@ -33,10 +33,10 @@ __all__ = [
 ]
 
 _LAZY = {
-    "ActorCriticSampler": "optuna_nas.samplers.controllers",
-    "DDPGSampler": "optuna_nas.samplers.controllers",
-    "PPOSampler": "optuna_nas.samplers.controllers",
-    "ReinforceSampler": "optuna_nas.samplers.controllers",
+    "ActorCriticSampler": "optuna_nas.samplers.policy",
+    "DDPGSampler": "optuna_nas.samplers.policy",
+    "PPOSampler": "optuna_nas.samplers.policy",
+    "ReinforceSampler": "optuna_nas.samplers.policy",
 }
 
 

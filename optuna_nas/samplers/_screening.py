@@ -18,12 +18,12 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from optuna_nas.constraints import Constraint
-from optuna_nas.samplers._base import ArchitectureSampler
-from optuna_nas.samplers._domain import Domain
-from optuna_nas.samplers._history import History
-from optuna_nas.samplers._history import Params
-from optuna_nas.search_space import SearchSpace
-from optuna_nas.supernet import Prior
+from optuna_nas.prior import Prior
+from optuna_nas.samplers.core._base import ArchitectureSampler
+from optuna_nas.samplers.core._domain import Domain
+from optuna_nas.samplers.core._history import History
+from optuna_nas.samplers.core._history import Params
+from optuna_nas.spaces import SearchSpace
 
 
 _MAX_CACHED = 100_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 import json
 
-from optuna_nas.search_space import Architecture
-from optuna_nas.search_space import SearchSpace
+from optuna_nas.spaces import Architecture
+from optuna_nas.spaces import SearchSpace
 from optuna_nas.tracking._connection import OwnProblem
 from optuna_nas.tracking._drawing import draw_architecture
 from optuna_nas.tracking._drawing import to_png

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optuna_nas.search_space import _choices
-from optuna_nas.supernet import Prior
+from optuna_nas.prior import Prior
+from optuna_nas.spaces import _choices
 
 
 if TYPE_CHECKING:

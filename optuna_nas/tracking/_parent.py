@@ -10,7 +10,7 @@ import time
 
 from optuna.study import Study
 
-from optuna_nas.search_space import SearchSpace
+from optuna_nas.spaces import SearchSpace
 from optuna_nas.tracking._connection import alone
 from optuna_nas.tracking._connection import Connection
 from optuna_nas.tracking._connection import without_password

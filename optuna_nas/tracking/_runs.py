@@ -13,8 +13,8 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from optuna_nas.objective import FAIL_REASON
-from optuna_nas.search_space import Architecture
-from optuna_nas.search_space import SearchSpace
+from optuna_nas.spaces import Architecture
+from optuna_nas.spaces import SearchSpace
 from optuna_nas.tracking._connection import Connection
 from optuna_nas.tracking._connection import OwnProblem
 from optuna_nas.tracking._files import architecture_files

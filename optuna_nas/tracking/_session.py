@@ -17,8 +17,8 @@ from optuna.trial import Trial
 from optuna.trial import TrialState
 
 from optuna_nas.objective import ARCHITECTURE
-from optuna_nas.search_space import Architecture
-from optuna_nas.supernet import Prior
+from optuna_nas.prior import Prior
+from optuna_nas.spaces import Architecture
 from optuna_nas.tracking._connection import alone
 from optuna_nas.tracking._connection import connect
 from optuna_nas.tracking._connection import OwnProblem

@@ -13,8 +13,8 @@ from typing import Any
 from typing import Literal
 
 from optuna_nas.objective import ARCHITECTURE
-from optuna_nas.search_space import Architecture
-from optuna_nas.supernet import Prior
+from optuna_nas.prior import Prior
+from optuna_nas.spaces import Architecture
 from optuna_nas.tracking._connection import Connection
 from optuna_nas.tracking._connection import OwnProblem
 from optuna_nas.tracking._drawing import to_png

@@ -8,8 +8,8 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from optuna_nas.search_space import Architecture
-from optuna_nas.supernet import Prior
+from optuna_nas.prior import Prior
+from optuna_nas.spaces import Architecture
 from optuna_nas.tracking._connection import connect
 from optuna_nas.tracking._guard import Guarded
 from optuna_nas.tracking._guard import guarded

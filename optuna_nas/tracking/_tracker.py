@@ -14,9 +14,9 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import Trial
 
-from optuna_nas.search_space import Architecture
-from optuna_nas.search_space import SearchSpace
-from optuna_nas.supernet import Prior
+from optuna_nas.prior import Prior
+from optuna_nas.spaces import Architecture
+from optuna_nas.spaces import SearchSpace
 from optuna_nas.tracking._guard import Guarded
 from optuna_nas.tracking._guard import guarded
 from optuna_nas.tracking._parent import Settings

@@ -12,10 +12,10 @@ import torch
 import yaml
 
 from lightning_modules import __main__ as command_line
-from lightning_modules.architecture_classifier import ArchitectureClassifier
-from lightning_modules.architecture_classifier import read_architecture
-from optuna_nas.search_space import DARTS_V2
-from optuna_nas.search_space import MOBILENET_V3_LARGE
+from lightning_modules.training.architecture_classifier import ArchitectureClassifier
+from lightning_modules.training.architecture_classifier import read_architecture
+from optuna_nas.spaces import DARTS_V2
+from optuna_nas.spaces import MOBILENET_V3_LARGE
 
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's, of loggers and jsonargparse.

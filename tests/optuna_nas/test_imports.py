@@ -36,8 +36,8 @@ def _modules_after(statement: str) -> set[str]:
     "statement",
     [
         "import optuna_nas",
-        "import optuna_nas.encoding",
-        "import optuna_nas.search_space, optuna_nas.objective, optuna_nas.evaluation",
+        "import optuna_nas.spaces._encoding",
+        "import optuna_nas.spaces, optuna_nas.objective, optuna_nas.evaluation",
     ],
 )
 def test_importing_the_package_is_light(statement: str) -> None:
@@ -65,17 +65,17 @@ def test_no_module_but_the_command_line_imports_the_networks(path: Path) -> None
 
 def test_the_direction_is_tested_on_all_modules() -> None:
     assert len(MODULES) > 10
-    assert "optuna_nas.search_space" in _imports(PACKAGE / "objective.py")
+    assert "optuna_nas.spaces" in _imports(PACKAGE / "objective.py")
 
 
 def test_search_spaces_know_no_sampler_and_no_objective() -> None:
     for path in (PACKAGE / "search_space").rglob("*.py"):
         inner = {name for name in _imports(path) if name.startswith("optuna_nas")}
-        allowed = ("optuna_nas.search_space", "optuna_nas.encoding")
+        allowed = ("optuna_nas.spaces", "optuna_nas.spaces._encoding")
         assert all(name == "optuna_nas" or name.startswith(allowed) for name in inner)
 
 
-@pytest.mark.parametrize("name", ["optuna_nas", "optuna_nas.search_space"])
+@pytest.mark.parametrize("name", ["optuna_nas", "optuna_nas.spaces"])
 def test_public_names_exist_and_are_sorted(name: str) -> None:
     module = importlib.import_module(name)
     assert module.__all__ == sorted(module.__all__)

@@ -7,16 +7,16 @@ from lightning_modules.supernet.relaxations._base import Relaxation
 from lightning_modules.supernet.relaxations._base import Step
 from lightning_modules.supernet.relaxations._costs import CostFactor
 from lightning_modules.supernet.relaxations._costs import LatencyFactor
-from lightning_modules.supernet.relaxations._enas import Enas
 from lightning_modules.supernet.relaxations._gumbel import FBNet
 from lightning_modules.supernet.relaxations._gumbel import Gdas
-from lightning_modules.supernet.relaxations._partial_channels import PartialChannels
-from lightning_modules.supernet.relaxations._progressive import ProgressiveShrinking
-from lightning_modules.supernet.relaxations._second_order import SecondOrderDarts
 from lightning_modules.supernet.relaxations._single_path import fair_architectures
 from lightning_modules.supernet.relaxations._single_path import FairPaths
 from lightning_modules.supernet.relaxations._single_path import SinglePath
-from lightning_modules.supernet.relaxations._softmax import Darts
+from lightning_modules.supernet.relaxations.darts import Darts
+from lightning_modules.supernet.relaxations.darts_second_order import SecondOrderDarts
+from lightning_modules.supernet.relaxations.enas import Enas
+from lightning_modules.supernet.relaxations.ofa import ProgressiveShrinking
+from lightning_modules.supernet.relaxations.pcdarts import PartialChannels
 
 
 __all__ = [

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from lightning_modules.latency_table import LatencyTable
+from lightning_modules.costs.latency_table import LatencyTable
 
 
 _US_PER_MS = 1000.0

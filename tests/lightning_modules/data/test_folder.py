@@ -20,11 +20,11 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lightning_modules._training import make_trainer
 from lightning_modules.data import DataError
 from lightning_modules.data import FolderDataModule
 from lightning_modules.data import PictureFiles
 from lightning_modules.supernet import SupernetDataModule
+from lightning_modules.training.trainer import make_trainer
 
 
 N = 20

@@ -9,7 +9,7 @@ from lightning_modules.supernet._collapse import cell_operations
 from optuna_nas import CellSpace
 from optuna_nas import CustomSpace
 from optuna_nas import DartsSpace
-from optuna_nas.search_space import DARTS_V2
+from optuna_nas.spaces import DARTS_V2
 
 
 SIZES = {"input_shape": (1, 6, 6), "num_classes": 2, "channels": 4}

@@ -16,9 +16,9 @@ from torch.utils.data import SubsetRandomSampler
 from torch.utils.data import TensorDataset
 from torch.utils.data import WeightedRandomSampler
 
-from lightning_modules._training import make_trainer
 from lightning_modules.data import DigitsDataModule
 from lightning_modules.supernet import SupernetDataModule
+from lightning_modules.training.trainer import make_trainer
 
 
 N = 53

@@ -19,7 +19,7 @@ from optuna_nas import ChainSpace
 from optuna_nas import DartsSpace
 from optuna_nas import MobileSpace
 from optuna_nas import SearchSpace
-from optuna_nas.search_space import MobileStage
+from optuna_nas.spaces import MobileStage
 
 
 CELL = CellSpace(n_nodes=3)

@@ -13,7 +13,6 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 import torch
 from torch import Tensor
 
-from lightning_modules._training import make_trainer
 from lightning_modules.data import DigitsDataModule
 from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import supernet_rate_factor
@@ -21,6 +20,7 @@ from lightning_modules.supernet import SUPERNET_SCHEDULES
 from lightning_modules.supernet import SupernetDataModule
 from lightning_modules.supernet import SupernetModule
 from lightning_modules.supernet.relaxations import RELAXATIONS
+from lightning_modules.training.trainer import make_trainer
 from optuna_nas import CellSpace
 
 

@@ -18,9 +18,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data import random_split
 from torch.utils.data import TensorDataset
 
-from lightning_modules.builders import build_cell_network
 from lightning_modules.data import DigitsDataModule
 from lightning_modules.proxies import ProxyEvaluator
+from lightning_modules.spaces.builders import build_cell_network
 from lightning_modules.supernet import load_supernet
 from lightning_modules.supernet import PRIOR_FILE
 from lightning_modules.supernet import stage_settings
@@ -29,7 +29,7 @@ from lightning_modules.supernet import SupernetResult
 from lightning_modules.supernet import SupernetStage
 from lightning_modules.supernet.relaxations import CostFactor
 from optuna_nas import CellSpace
-from optuna_nas.supernet import Prior
+from optuna_nas.prior import Prior
 
 
 SPACE = CellSpace(n_nodes=3)

@@ -16,8 +16,8 @@ from optuna_nas import CellSpace
 from optuna_nas import CustomSpace
 from optuna_nas.samplers import ArchitectureSampler
 from optuna_nas.samplers import LocalSearchSampler
-from optuna_nas.samplers._asked import Endings
-from optuna_nas.samplers._asked import Key
+from optuna_nas.samplers.core._asked import Endings
+from optuna_nas.samplers.core._asked import Key
 from tests.optuna_nas.samplers.test_rules import CONTROLLERS
 from tests.optuna_nas.samplers.test_rules import SAMPLERS
 

@@ -17,7 +17,7 @@ import pytest
 from optuna_nas import CustomSpace
 from optuna_nas.samplers import ArchitectureSampler
 from optuna_nas.samplers import RandomArchitectureSampler
-from optuna_nas.samplers._history import History
+from optuna_nas.samplers.core._history import History
 from tests.optuna_nas.samplers.test_rules import CONTROLLERS
 from tests.optuna_nas.samplers.test_rules import SAMPLERS
 

@@ -11,12 +11,12 @@ from optuna.pruners import HyperbandPruner
 import pytest
 
 from optuna_nas import CellSpace
-from optuna_nas.samplers import _climb
-from optuna_nas.samplers import _local_search
 from optuna_nas.samplers import ArchitectureSampler
+from optuna_nas.samplers import local_search as _local_search
 from optuna_nas.samplers import LocalSearchSampler
-from optuna_nas.samplers._domain import Domain
-from optuna_nas.samplers._history import History
+from optuna_nas.samplers.core import _climb
+from optuna_nas.samplers.core._domain import Domain
+from optuna_nas.samplers.core._history import History
 from tests.optuna_nas.samplers.test_rules import SAMPLERS
 
 

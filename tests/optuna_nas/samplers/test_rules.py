@@ -23,6 +23,7 @@ from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
 from optuna_nas import CustomSpace
 from optuna_nas import SearchSpace
+from optuna_nas.prior import Prior
 from optuna_nas.samplers import ActorCriticSampler
 from optuna_nas.samplers import ArchitectureSampler
 from optuna_nas.samplers import DDPGSampler
@@ -33,7 +34,6 @@ from optuna_nas.samplers import RandomArchitectureSampler
 from optuna_nas.samplers import RegularizedEvolutionSampler
 from optuna_nas.samplers import ReinforceSampler
 from optuna_nas.samplers import ScreeningSampler
-from optuna_nas.supernet import Prior
 from tests.optuna_nas.samplers.databases import sqlite
 
 

@@ -16,8 +16,8 @@ from optuna.trial import TrialState
 import pytest
 
 from optuna_nas import CustomSpace
-from optuna_nas.samplers import _values
 from optuna_nas.samplers import ScreeningSampler
+from optuna_nas.samplers.core import _values
 from tests.optuna_nas.samplers.test_rules import SAMPLERS
 
 

@@ -1,0 +1,403 @@
+"""The training evaluator: determinism, reports, interrupts, and what it leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import functools
+import gc
+from pathlib import Path
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+import weakref
+
+import optuna
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from torch.utils.data import TensorDataset
+
+from lightning_modules import build_cell_network
+from lightning_modules import build_chain_network
+from lightning_modules import count_macs
+from lightning_modules import count_params
+from lightning_modules import TrainingEvaluator
+from lightning_modules.data import DigitsDataModule
+from lightning_modules.data import Split
+from lightning_modules.training import trainer as _training
+from optuna_nas import Architecture
+from optuna_nas import ArchitectureObjective
+from optuna_nas import CellSpace
+from optuna_nas import ChainSpace
+
+
+SPACE = ChainSpace()
+CHAIN = SPACE.from_string("C8k3-Smax2-O32")
+SHAPE: dict[str, Any] = {"input_shape": (1, 8, 8), "num_classes": 10}
+BUILD = functools.partial(build_chain_network, **SHAPE)
+EPOCHS = ("val_accuracy", "val_loss", "train_loss")
+
+
+class SearchOnlyDigits(DigitsDataModule):
+    """Digits whose test split must not be read."""
+
+    def read_test_data(self) -> Split:
+        raise AssertionError("The search read the test split.")
+
+
+class PlainDataModule(pl.LightningDataModule):
+    """An ordinary data module of a user, shuffled by the global generator."""
+
+    input_shape = (1, 4, 4)
+    num_classes = 2
+
+    def setup(self, stage: str) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.images = torch.randn(40, 1, 4, 4, generator=generator)
+        self.labels = (self.images.mean((1, 2, 3)) > 0).long()
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(TensorDataset(self.images, self.labels), batch_size=8, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(TensorDataset(self.images, self.labels), batch_size=40)
+
+
+@pytest.fixture(scope="module")
+def digits() -> SearchOnlyDigits:
+    return SearchOnlyDigits(train_fraction=0.3)
+
+
+def collect(evaluator: TrainingEvaluator) -> tuple[Mapping[str, float], list[Mapping[str, float]]]:
+    reports: list[Mapping[str, float]] = []
+
+    def report(epoch: int, metrics: Mapping[str, float]) -> None:
+        assert epoch == len(reports)
+        reports.append(dict(metrics))
+
+    return evaluator(CHAIN, report=report).metrics, reports
+
+
+# Values.
+
+
+def test_all_metrics_in_the_order_asked_for(digits: SearchOnlyDigits) -> None:
+    metrics = ("macs", "val_accuracy", "params", "latency_ms", "throughput", "val_loss")
+    evaluator = TrainingEvaluator(BUILD, digits, metrics=metrics, max_epochs=2)
+    measured, reports = collect(evaluator)
+    network = BUILD(CHAIN)
+    assert tuple(measured) == metrics
+    assert measured["params"] == count_params(network)
+    assert measured["macs"] == count_macs(network, (1, 8, 8))
+    assert measured["latency_ms"] > 0
+    assert measured["throughput"] > 0
+    assert len(reports) == 2
+    assert all(tuple(report) == EPOCHS for report in reports)
+    assert {name: measured[name] for name in ("val_accuracy", "val_loss")} == {
+        name: reports[-1][name] for name in ("val_accuracy", "val_loss")
+    }
+
+
+def test_default_settings_learn_digits() -> None:
+    evaluator = TrainingEvaluator(BUILD, DigitsDataModule(), max_epochs=4)
+    assert evaluator(SPACE.from_string("C-C-S-O")).metrics["val_accuracy"] > 0.9
+
+
+def test_early_stopping_returns_the_best_epoch(digits: SearchOnlyDigits) -> None:
+    evaluator = TrainingEvaluator(
+        BUILD,
+        digits,
+        metrics=EPOCHS,
+        max_epochs=20,
+        early_stopping_patience=1,
+        schedule="constant",
+        learning_rate=0.1,
+    )
+    measured, reports = collect(evaluator)
+    accuracies = [report["val_accuracy"] for report in reports]
+    assert 1 < len(reports) < 20
+    assert accuracies[-1] <= max(accuracies[:-1])
+    assert measured == reports[accuracies.index(max(accuracies))]
+
+
+@pytest.mark.parametrize(("max_steps", "n_epochs"), [(1, 1), (4, 1), (6, 2), (100, 3)])
+def test_validation_follows_the_last_step(
+    digits: SearchOnlyDigits, max_steps: int, n_epochs: int
+) -> None:
+    evaluator = TrainingEvaluator(BUILD, digits, max_epochs=3, max_steps=max_steps)
+    assert len(digits.train_dataloader()) == 4
+    measured, reports = collect(evaluator)
+    assert len(reports) == n_epochs
+    assert measured["val_accuracy"] == reports[-1]["val_accuracy"]
+
+
+def test_cost_metrics_alone_train_nothing(
+    digits: SearchOnlyDigits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**arguments: Any) -> pl.Trainer:
+        raise AssertionError("A trainer was made.")
+
+    monkeypatch.setattr(_training, "make_trainer", fail)
+    evaluator = TrainingEvaluator(BUILD, digits, metrics=("params", "latency_ms"))
+    measured, reports = collect(evaluator)
+    assert set(measured) == {"params", "latency_ms"}
+    assert reports == []
+    with pytest.raises(AssertionError):
+        TrainingEvaluator(BUILD, digits, metrics=("params", "val_loss"))(CHAIN)
+
+
+# Determinism.
+
+
+@pytest.mark.parametrize("data", [SearchOnlyDigits(train_fraction=0.3), PlainDataModule()])
+def test_same_seed_same_result(data: Any) -> None:
+    build = functools.partial(
+        build_chain_network, input_shape=data.input_shape, num_classes=len(data.class_names)
+    )
+
+    def measure(**arguments: Any) -> Mapping[str, float]:
+        return TrainingEvaluator(build, data, metrics=EPOCHS, **arguments)(CHAIN).metrics
+
+    torch.manual_seed(1)
+    first = measure()
+    torch.manual_seed(2)
+    assert measure() == first
+    assert measure(seed=1) != first
+    evaluator = TrainingEvaluator(build, data, metrics=(*EPOCHS, "latency_ms", "macs"))
+    for _ in range(2):  # Neither earlier trials nor cost metrics change the training.
+        evaluator(SPACE.from_string("C-S"))
+        measured = evaluator(CHAIN).metrics
+        assert {name: measured[name] for name in EPOCHS} == first
+
+
+def test_pickled_evaluator_gives_the_same_result(digits: SearchOnlyDigits) -> None:
+    evaluator = TrainingEvaluator(BUILD, digits, metrics=EPOCHS)
+    assert pickle.loads(pickle.dumps(evaluator))(CHAIN).metrics == evaluator(CHAIN).metrics
+
+
+def test_global_random_state_is_left_as_found(digits: SearchOnlyDigits) -> None:
+    state = torch.get_rng_state()
+    TrainingEvaluator(BUILD, digits)(CHAIN)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+# What ends a training.
+
+
+@pytest.mark.parametrize("error", [optuna.TrialPruned("no"), KeyError("x"), SystemExit(3)])
+def test_errors_of_report_come_out_unchanged(
+    digits: SearchOnlyDigits, error: BaseException
+) -> None:
+    def report(epoch: int, metrics: Mapping[str, float]) -> None:
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        TrainingEvaluator(BUILD, digits, max_epochs=3)(CHAIN, report=report)
+    assert raised.value is error
+
+
+def test_interrupts_stay_interrupts(digits: SearchOnlyDigits) -> None:
+    def report(epoch: int, metrics: Mapping[str, float]) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    handler = signal.getsignal(signal.SIGINT)
+    for _ in range(2):  # Lightning would ignore the second one.
+        with pytest.raises(KeyboardInterrupt):
+            TrainingEvaluator(BUILD, digits, max_epochs=3)(CHAIN, report=report)
+        assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_divergence_is_an_error_with_a_reason(digits: SearchOnlyDigits) -> None:
+    reports: list[int] = []
+    evaluator = TrainingEvaluator(BUILD, digits, max_epochs=3, optimizer="sgd", learning_rate=1e30)
+    with pytest.raises(RuntimeError, match="training diverged: the loss of epoch 0 is nan"):
+        evaluator(CHAIN, report=lambda epoch, metrics: reports.append(epoch))
+    assert reports == []
+
+
+def test_out_of_memory_comes_out(digits: SearchOnlyDigits) -> None:
+    def report(epoch: int, metrics: Mapping[str, float]) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    evaluator = TrainingEvaluator(BUILD, digits)
+    with pytest.raises(torch.OutOfMemoryError):
+        evaluator(CHAIN, report=report)
+    assert evaluator(CHAIN).metrics["val_accuracy"] > 0  # The next trial works.
+
+
+def test_pruning_in_a_study(digits: SearchOnlyDigits) -> None:
+    objective = ArchitectureObjective(SPACE, TrainingEvaluator(BUILD, digits, max_epochs=3))
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=optuna.samplers.RandomSampler(seed=0),
+        pruner=optuna.pruners.ThresholdPruner(lower=1.1),
+    )
+    study.optimize(objective, n_trials=2)
+    assert [trial.state.name for trial in study.trials] == ["PRUNED", "PRUNED"]
+    assert all(list(trial.intermediate_values) == [0] for trial in study.trials)
+
+
+def test_trials_in_parallel_threads(digits: SearchOnlyDigits) -> None:
+    evaluator = TrainingEvaluator(BUILD, digits)
+    state = torch.get_rng_state()
+    study = optuna.create_study(direction="maximize")
+    study.optimize(ArchitectureObjective(SPACE, evaluator), n_trials=8, n_jobs=3)
+    assert torch.equal(torch.get_rng_state(), state)
+    for trial in study.trials:
+        assert trial.value == evaluator(SPACE.architecture(trial.params)).metrics["val_accuracy"]
+
+
+# What a trial leaves behind.
+
+
+def test_network_is_freed_without_garbage_collection(digits: SearchOnlyDigits) -> None:
+    alive: list[weakref.ref[Any]] = []
+
+    def build(architecture: Architecture) -> nn.Module:
+        network = BUILD(architecture)
+        alive.extend(weakref.ref(thing) for thing in [network, *network.parameters()])
+        return network
+
+    evaluator = TrainingEvaluator(build, digits, metrics=("val_accuracy", "macs", "latency_ms"))
+    gc.collect()
+    gc.disable()
+    try:
+        evaluator(CHAIN)
+        assert alive
+        assert not any(reference() is not None for reference in alive)
+    finally:
+        gc.enable()
+
+
+def test_nothing_is_printed_or_written(
+    digits: SearchOnlyDigits,
+    capfd: pytest.CaptureFixture[str],
+    recwarn: pytest.WarningsRecorder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    TrainingEvaluator(BUILD, digits, early_stopping_patience=3, max_epochs=2)(CHAIN)
+    assert capfd.readouterr() == ("", "")
+    assert [str(warning.message) for warning in recwarn] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_overhead_of_a_trial(digits: SearchOnlyDigits) -> None:
+    evaluator = TrainingEvaluator(BUILD, digits, max_steps=1)
+    durations: list[float] = []
+    for _ in range(6):
+        start = time.perf_counter()
+        evaluator(CHAIN)
+        durations.append(time.perf_counter() - start)
+    assert min(durations) < 0.15
+
+
+# Other devices and processes.
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_trial() -> None:
+    # Of a cell with a dead convolution, which must not make the gradients wait for each other.
+    script = """
+import functools
+from lightning_modules import TrainingEvaluator, build_cell_network
+from lightning_modules.data import DigitsDataModule
+from optuna_nas import CellSpace
+cell = CellSpace().from_string(
+    "|nor_conv_3x3~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
+)
+build = functools.partial(
+    build_cell_network, input_shape=(1, 8, 8), num_classes=10, channels=4, cells_per_stage=1
+)
+evaluator = TrainingEvaluator(
+    build, DigitsDataModule(), accelerator="cpu", devices=2, strategy="ddp_fork"
+)
+print("accuracy", evaluator(cell, report=print).metrics["val_accuracy"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={"OMP_NUM_THREADS": "1", "PATH": "", "PYTHONPATH": str(Path.cwd())},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    [line] = done.stdout.splitlines()
+    assert 0 <= float(line.split()[1]) <= 1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_trial_on_a_gpu(digits: SearchOnlyDigits) -> None:
+    before = torch.cuda.memory_allocated()
+    state = torch.cuda.get_rng_state()
+    evaluator = TrainingEvaluator(
+        functools.partial(build_cell_network, **SHAPE, channels=8, cells_per_stage=1),
+        digits,
+        metrics=("val_accuracy", "latency_ms", "throughput"),
+        accelerator="gpu",
+        precision="16-mixed",
+        max_epochs=2,
+    )
+    cell = CellSpace().from_string(
+        "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|"
+    )
+    assert evaluator(cell).metrics["val_accuracy"] > 0
+    assert torch.cuda.memory_allocated() == before
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+
+
+# Arguments.
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("metrics", ()),
+        ("metrics", "val_accuracy"),
+        ("metrics", ("accuracy",)),
+        ("max_epochs", 0),
+        ("max_steps", 0),
+        ("max_steps", -2),
+        ("early_stopping_patience", 0),
+        ("seed", -1),
+        ("latency_batch_size", 0),
+        ("throughput_batch_size", 0),
+        ("learning_rate", -1.0),
+        ("optimizer", "adam"),
+    ],
+)
+def test_arguments_out_of_range(argument: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"Expected argument `{argument}` to be .* but got"):
+        TrainingEvaluator(BUILD, DigitsDataModule(), **{argument: value})
+
+
+def test_unknown_metrics_are_answered_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"'val_accuracy', .*'energy_mj'\] but got \['flops'\]"):
+        TrainingEvaluator(BUILD, DigitsDataModule(), metrics=["flops"])
+
+
+def test_data_without_validation_or_shape() -> None:
+    data = DigitsDataModule(train_on_validation=True)
+    with pytest.raises(ValueError, match="`datamodule` to have a validation split"):
+        TrainingEvaluator(BUILD, data)
+    assert TrainingEvaluator(BUILD, data, metrics=["params"])(CHAIN).metrics["params"] > 0
+
+    class Shapeless(pl.LightningDataModule):
+        pass
+
+    with pytest.raises(ValueError, match="`input_shape` and `num_classes` but got Shapeless"):
+        TrainingEvaluator(BUILD, Shapeless(), metrics=["params"])(CHAIN)
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="needs a machine without GPU")
+def test_missing_accelerator() -> None:
+    with pytest.raises(ValueError, match="`accelerator` to be auto or cpu, .* but got 'gpu'"):
+        TrainingEvaluator(BUILD, DigitsDataModule(), accelerator="gpu")
