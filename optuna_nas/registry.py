@@ -148,9 +148,16 @@ class Registry(Generic[T]):
     @functools.cached_property
     def _own(self) -> dict[str, str]:
         """The modules of the package by their names."""
-        spec = importlib.util.find_spec(self.package)
+        # Only the outermost package is imported, which is light.
+        top, *inner = self.package.split(".")
+        spec = importlib.util.find_spec(top)
         folders = [] if spec is None else list(spec.submodule_search_locations or [])
-        found = [path for folder in folders for path in sorted(Path(folder).iterdir())]
+        found = [
+            path
+            for folder in folders
+            if Path(folder, *inner).is_dir()
+            for path in sorted(Path(folder, *inner).iterdir())
+        ]
         modules = [
             path.stem
             for path in found

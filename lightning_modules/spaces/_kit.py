@@ -1,0 +1,156 @@
+"""The kit of a search space: all that this package knows of one space, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+import functools
+from types import MappingProxyType
+from typing import Any
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from lightning_modules.backbone import Build
+from lightning_modules.registries import SPACES
+from optuna_nas.spaces import Architecture
+from optuna_nas.spaces import SearchSpace
+
+
+if TYPE_CHECKING:
+    from lightning_modules.costs.latency_terms import Term
+    from lightning_modules.supernet import Supernet
+
+
+@dataclass(frozen=True)
+class Kit:
+    """A search space, its networks, and what else there is for it.
+
+    One object in a file of its own is all that a new space needs::
+
+        KIT = Kit(MySpace, build_my_backbone, small={"channels": 8})
+
+    Args:
+        make_space: Makes the search space, with its defaults.
+        backbone: ``backbone(architecture, input_shape=..., **sizes)`` makes a
+            :class:`~lightning_modules.Backbone`; the task adds the head. It may also return a
+            whole network for one task.
+        small: Sizes of networks that train quickly on a CPU, for a first search. Their names are
+            the sizes that ``--network`` changes.
+        latency_terms: ``latency_terms(distributions, input_shape=..., **sizes)`` returns what the
+            latency of a backbone is a sum of; see
+            :class:`~lightning_modules.costs.LatencyTable`.
+        supernet: ``supernet(space, task, input_shape=..., **sizes)`` makes the supernet.
+        marks: A text that stands in the strings of architectures of this space and few others.
+            Strings are read by the first space that can, those with marks first.
+    """
+
+    make_space: Callable[[], SearchSpace]
+    backbone: Callable[..., nn.Module]
+    small: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    latency_terms: Callable[..., list[Term]] | None = None
+    supernet: Callable[..., Supernet] | None = None
+    marks: str = ""
+
+    def builder(self, **arguments: Any) -> Build:
+        """Return the function from an architecture to its backbone.
+
+        Args:
+            arguments: ``input_shape`` and sizes. A space that builds its networks itself, see
+                :func:`as_kit`, takes none, and they are ignored.
+        """
+        if isinstance(self.backbone, _OwnBuild):
+            return self.backbone.build
+        return functools.partial(self.backbone, **arguments)
+
+    @property
+    def builds_itself(self) -> bool:
+        """Whether the search space makes its networks itself, whatever the data is."""
+        return isinstance(self.backbone, _OwnBuild)
+
+
+@dataclass(frozen=True)
+class _OwnBuild:
+    """The method ``build`` of a search space, from an architecture to a network."""
+
+    build: Build
+
+    def __call__(self, architecture: Architecture, **_: Any) -> nn.Module:
+        return self.build(architecture)
+
+
+def is_kit(value: Any) -> bool:
+    """Tell whether a value is a kit or a search space, or class of spaces, with ``build``."""
+    if isinstance(value, Kit):
+        return True
+    kind = value if isinstance(value, type) else type(value)
+    return issubclass(kind, SearchSpace) and callable(getattr(value, "build", None))
+
+
+def as_kit(space: str | SearchSpace | Kit, *, argument: str = "space") -> Kit:
+    """Return the kit of a space.
+
+    Args:
+        space: A kit; a name, see :data:`~lightning_modules.registries.SPACES`; or a search space:
+            one with a method ``build`` makes its own networks, others are known by their name.
+        argument: What the user calls the argument.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if isinstance(space, Kit):
+        return space
+    if isinstance(space, str):
+        found: Any = SPACES.get(space, argument=argument)
+        if isinstance(found, Kit):
+            return found
+        space = found() if isinstance(found, type) else found
+    build = getattr(space, "build", None)
+    if callable(build):
+        return Kit(lambda: space, _OwnBuild(build))
+    if space.name not in SPACES:
+        raise ValueError(
+            f"Expected argument `{argument}` to be of {', '.join(SPACES)}, a kit, or a search "
+            f"space with a method `build` but got one of {space.name!r}."
+        )
+    known = SPACES.get(space.name)
+    return Kit(
+        lambda: space,
+        known.backbone,
+        known.small,
+        known.latency_terms,
+        known.supernet,
+        known.marks,
+    )
+
+
+def read_architecture(text: str) -> tuple[str, SearchSpace, Architecture]:
+    """Read the string of an architecture in the first space with a name that can.
+
+    Returns:
+        The name, the search space and the architecture.
+
+    Raises:
+        ValueError: If none can; the sentence says why not in the likeliest space.
+
+    Example:
+
+        >>> name, space, architecture = read_architecture("C-S-O")
+        >>> name, space.to_string(architecture)
+        ('chain', 'C16k3-Smax2-O64')
+    """
+    kits = {name: as_kit(name) for name in SPACES}
+    marked = [name for name, kit in kits.items() if kit.marks and kit.marks in text]
+    problems = []
+    for name in marked or [name for name, kit in kits.items() if not kit.marks]:
+        space = kits[name].make_space()
+        try:
+            return name, space, space.from_string(text)
+        except ValueError as error:
+            problems.append(f"As an architecture of the space {name}: {error}")
+    raise ValueError(
+        "Expected argument `architecture` to be the string of an architecture but got "
+        f"{text!r}. {problems[0] if problems else ''}".rstrip()
+    )
