@@ -77,3 +77,12 @@ class Network(nn.Module):
         features = self.backbone.feature_maps(x) if self.reads_maps else self.backbone(x)
         output: Tensor = self.head(features)
         return output
+
+
+def check_input_shape(input_shape: tuple[int, int, int]) -> None:
+    """Raise a ValueError unless there are three sizes, each at least 1."""
+    if len(input_shape) != 3 or min(input_shape) < 1:
+        raise ValueError(
+            "Expected argument `input_shape` to be (channels, height, width), each at least 1, "
+            f"but got {input_shape}."
+        )

@@ -17,7 +17,7 @@ from torch.nn.attention import SDPBackend
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
-from lightning_modules.spaces.cell.cells import check_positive
+from lightning_modules._checks import check_positive
 
 
 def count_params(network: nn.Module) -> int:

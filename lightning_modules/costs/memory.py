@@ -17,7 +17,7 @@ from lightning_modules.costs.measure import evaluation_mode
 from lightning_modules.costs.measure import modes_kept
 from lightning_modules.costs.measure import on_meta
 from lightning_modules.costs.measure import random_images
-from lightning_modules.spaces.cell.cells import check_positive
+from lightning_modules._checks import check_positive
 
 
 _MB = 1e6

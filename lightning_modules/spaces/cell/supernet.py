@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from lightning_modules.costs._terms_by_space import choices_of
+from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.spaces.builders import build_cell_network
 from lightning_modules.spaces.builders import dead_edges
 from lightning_modules.spaces.cell.cells import Cell

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from torch import Tensor
 
-from lightning_modules.costs._terms_by_space import choices_of
+from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.spaces.builders import build_chain_network
 from lightning_modules.spaces.cell.cells import check_sizes
 from lightning_modules.spaces.chain.supernet_layers import ChainHead

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from torch import Tensor
 
-from lightning_modules.costs._terms_by_space import choices_of
+from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.spaces.darts.network import build_darts_network
 from lightning_modules.spaces.darts.network import DartsNetwork
 from lightning_modules.spaces.darts.network import MakeEdges

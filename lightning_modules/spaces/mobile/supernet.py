@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.costs._terms_by_space import choices_of
+from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.spaces.mobile.network import build_mobile_network
 from lightning_modules.spaces.mobile.supernet_network import ElasticNetwork
 from lightning_modules.supernet._elastic import part_of

@@ -10,7 +10,7 @@ from torch import nn
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from lightning_modules.costs._terms_by_space import choices_of
+from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.supernet._evaluate import batch_statistics
 from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._supernet import Supernet

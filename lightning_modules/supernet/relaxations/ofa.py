@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_modules.costs._terms_by_space import choices_of
+from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.supernet.relaxations._base import Backward
 from lightning_modules.supernet.relaxations._base import Batch
