@@ -57,6 +57,22 @@ class Backbone(nn.Module, abc.ABC):
         raise NotImplementedError(f"{type(self).__name__} has no feature maps.")
 
 
+class FeatureVector(Backbone):
+    """Stands for a backbone where a task's head is made or measured alone: features in and out.
+
+    Args:
+        n_features: Length of the feature vector.
+    """
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.n_features = n_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the features (batch, n_features) as they are."""
+        return x
+
+
 class Network(nn.Module):
     """A backbone and the head of a task.
 

@@ -14,13 +14,13 @@ from optuna.distributions import BaseDistribution
 import torch
 from torch import Tensor
 
+from lightning_modules.backbone import FeatureVector
 from lightning_modules.costs._latency_file import Contents
 from lightning_modules.costs._latency_file import contents_of
 from lightning_modules.costs._latency_file import Place
 from lightning_modules.costs._latency_file import read_document
 from lightning_modules.costs._latency_file import write_contents
 from lightning_modules.costs.latency_terms import Factor
-from lightning_modules.costs.latency_terms import make_head
 from lightning_modules.costs.latency_terms import Operation
 from lightning_modules.costs.latency_terms import Outcomes
 from lightning_modules.costs.latency_terms import Term
@@ -292,4 +292,4 @@ class LatencyTable:
 def with_head(network: Mapping[str, Any], task: Task) -> dict[str, Any]:
     """Return sizes of networks with a text of the task's head, equal for heads of equal cost."""
     sizes = {name: value for name, value in network.items() if name != "task"}
-    return {**sizes, "head": str(make_head(task, 1))}
+    return {**sizes, "head": str(task.head(FeatureVector(1)))}

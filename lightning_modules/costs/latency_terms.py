@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch import Tensor
 
-from lightning_modules.backbone import Backbone
+from lightning_modules.backbone import FeatureVector
 from lightning_modules.tasks import Task
 
 
@@ -130,23 +130,7 @@ def head_term(task: Task, n_features: Factor) -> Term:
 
 
 def _head(task: Task, *, n_features: int) -> Operation:
-    return operation("head", partial(make_head, task, n_features), n_features)
-
-
-def make_head(task: Task, n_features: int) -> nn.Module:
-    """Return the head of a task for a feature vector (batch, n_features)."""
-    return task.head(_Features(n_features))
-
-
-class _Features(Backbone):
-    """Stands for a backbone where a head is made alone."""
-
-    def __init__(self, n_features: int) -> None:
-        super().__init__()
-        self.n_features = n_features
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x
+    return operation("head", partial(task.head, FeatureVector(n_features)), n_features)
 
 
 def constant(value: Any) -> Factor:
