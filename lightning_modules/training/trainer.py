@@ -21,7 +21,6 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from lightning_modules.tasks.classification import ImageClassifier
 from optuna_nas import Architecture
 
 
@@ -184,7 +183,7 @@ def select_device(accelerator: str, devices: int | str | list[int]) -> torch.dev
     return found
 
 
-def release(trainer: pl.Trainer, classifier: ImageClassifier) -> None:
+def release(trainer: pl.Trainer, classifier: pl.LightningModule) -> None:
     """Take network and optimizer out of the reference cycles between trainer and classifier.
 
     Their memory is free at once, without a full garbage collection, which takes as long as a short
