@@ -8,6 +8,8 @@ For example::
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytorch_lightning as pl
 from pytorch_lightning.cli import LightningArgumentParser
 from pytorch_lightning.cli import LightningCLI
@@ -15,7 +17,9 @@ from pytorch_lightning.cli import SaveConfigCallback
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from lightning_modules import data as _  # noqa: F401  So that short names are found.
-from lightning_modules.training.architecture_classifier import ArchitectureClassifier
+from lightning_modules.tasks import make_task
+from lightning_modules.tasks import task_to_dict
+from lightning_modules.training import ArchitectureModule
 
 
 class _SaveConfig(SaveConfigCallback):
@@ -30,8 +34,8 @@ class _SaveConfig(SaveConfigCallback):
 
 class _CLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        for name in ("input_shape", "num_classes"):
-            parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
+        parser.link_arguments("data.input_shape", "model.input_shape", apply_on="instantiate")
+        parser.link_arguments("data", "model.task", describe_task, apply_on="instantiate")
 
     def instantiate_classes(self) -> None:
         """Make all objects; what a user can get wrong ends in one sentence and status 2."""
@@ -49,6 +53,11 @@ class _CLI(LightningCLI):
             )
 
 
+def describe_task(data: pl.LightningDataModule) -> dict[str, Any]:
+    """Return the task of a data module in plain types."""
+    return task_to_dict(make_task(None, data))
+
+
 def main(args: list[str] | None = None) -> None:
     """Run a subcommand.
 
@@ -56,7 +65,7 @@ def main(args: list[str] | None = None) -> None:
         args: Words of the command line; those of the process by default.
     """
     _CLI(
-        ArchitectureClassifier,
+        ArchitectureModule,
         pl.LightningDataModule,
         subclass_mode_data=True,
         save_config_callback=_SaveConfig,

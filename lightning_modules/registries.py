@@ -60,3 +60,21 @@ RELAXATIONS: Registry[type[Relaxation]] = Registry(
     article="a class of relaxations",
 )
 """Ways of training a supernet."""
+
+
+def _is_data(value: Any) -> bool:
+    import pytorch_lightning as pl
+
+    kind = value if isinstance(value, type) else type(value)
+    return issubclass(kind, pl.LightningDataModule)
+
+
+DATA: Registry[Any] = Registry(
+    "data",
+    "lightning_modules.data",
+    "DATA",
+    check=_is_data,
+    article="a LightningDataModule",
+    group="optuna_nas.data",
+)
+"""Data modules: data sets by name, and readers of files."""

@@ -10,10 +10,11 @@ name of the split in front.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
-from dataclasses import asdict
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 from typing import get_args
 from typing import Literal
@@ -38,6 +39,8 @@ class Metric:
         form: Format of a value, as of :meth:`str.format`, e.g. ``"{:.2%}"``.
         unit: Its unit, e.g. ``"ms"``; empty for none.
         source: How it is had; see :data:`Source`.
+        measure: For a cost metric of your own: a function from a network to its value. One that is
+            ``"counted"`` gets a network on the meta device, which has shapes and no values.
 
     Raises:
         ValueError: If ``direction`` or ``source`` is unknown.
@@ -49,6 +52,7 @@ class Metric:
     form: str = "{:.4g}"
     unit: str = ""
     source: Source = "trained"
+    measure: Callable[[Any], float] | None = None
 
     def __post_init__(self) -> None:
         for argument, kind in [("direction", Direction), ("source", Source)]:
@@ -75,7 +79,7 @@ class Metric:
 
     def to_dict(self) -> dict[str, str]:
         """Return the metric in plain JSON types; ``Metric(**...)`` reads it."""
-        return dict(asdict(self))
+        return {name: value for name, value in vars(self).items() if name != "measure"}
 
 
 class MetricTable:
@@ -145,7 +149,7 @@ class MetricTable:
             )
         known = found or Metric(name, "minimize")
         if colon:
-            known = Metric(**{**known.to_dict(), "direction": direction})  # type: ignore[arg-type]
+            known = replace(known, direction=direction)  # type: ignore[arg-type]
         return known
 
     def update(self, stored: Iterable[Mapping[str, Any]]) -> None:

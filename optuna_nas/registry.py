@@ -43,6 +43,7 @@ class Registry(Generic[T]):
         check: Tells whether an object is of this kind.
         article: What an object has to be, in words for an error, e.g. ``"a sampler class"``.
         skip: Modules of the package that are no names.
+        group: The group of entry points; by default ``optuna_nas.`` and the plural of ``kind``.
 
     Example:
 
@@ -60,6 +61,7 @@ class Registry(Generic[T]):
         check: Callable[[Any], bool] = callable,
         article: str = "",
         skip: Collection[str] = (),
+        group: str = "",
     ) -> None:
         self.kind = kind
         self.package = package
@@ -67,13 +69,9 @@ class Registry(Generic[T]):
         self._check = check
         self._article = article or f"a {kind}"
         self._skip = frozenset(skip)
+        plural = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
+        self.group = group or f"optuna_nas.{plural}"
         self._added: dict[str, T] = {}
-
-    @property
-    def group(self) -> str:
-        """The group of entry points, e.g. ``optuna_nas.samplers``."""
-        plural = f"{self.kind[:-1]}ies" if self.kind.endswith("y") else f"{self.kind}s"
-        return f"optuna_nas.{plural}"
 
     @property
     def names(self) -> list[str]:

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from lightning_modules.costs.measure import evaluation_mode
-from lightning_modules.costs.measure import random_images
+from lightning_modules.inputs import device_of
+from lightning_modules.inputs import make_inputs
+from lightning_modules.inputs import Sample
 
 
 _N_WARM_UP = 3
@@ -17,7 +19,7 @@ _N_WARM_UP = 3
 
 def measure_energy_mj(
     network: nn.Module,
-    input_shape: tuple[int, ...],
+    sample: Sample,
     *,
     batch_size: int = 1,
     min_run_time: float = 1.0,
@@ -29,8 +31,8 @@ def measure_energy_mj(
     steps of some 20 to 100 ms: a short ``min_run_time`` makes it coarse. GPUs since Volta have it.
 
     Args:
-        network: Takes (batch_size, *input_shape); on a GPU.
-        input_shape: Shape of one sample, e.g. (channels, height, width).
+        network: Takes ``batch_size`` samples; on a GPU.
+        sample: Shape of one sample, e.g. (channels, height, width), or inputs of one.
         batch_size: Samples of the forward pass.
         min_run_time: Seconds to measure for.
 
@@ -43,16 +45,16 @@ def measure_energy_mj(
     """
     if min_run_time <= 0:
         raise ValueError(f"Expected argument `min_run_time` to be above 0 but got {min_run_time}.")
-    images = random_images(network, input_shape, batch_size)
-    read = energy_counter(images.device)
+    inputs, device = make_inputs(network, sample, batch_size), device_of(network)
+    read = energy_counter(device)
     with evaluation_mode(network), torch.inference_mode():
         for _ in range(_N_WARM_UP):
-            network(images)
-        torch.cuda.synchronize(images.device)
+            inputs.call(network)
+        torch.cuda.synchronize(device)
         started, before, n_passes = time.perf_counter(), read(), 0
         while time.perf_counter() - started < min_run_time:
-            network(images)
-            torch.cuda.synchronize(images.device)
+            inputs.call(network)
+            torch.cuda.synchronize(device)
             n_passes += 1
         return (read() - before) / n_passes
 

@@ -1,13 +1,16 @@
 """Cost metrics of a network: parameters, multiply-accumulates, latency and throughput.
 
-None needs training. Every function takes the network and, where an input is run through it, the
-shape of one sample, and leaves the network's device and training flags as found.
+None needs training. Every function takes the network and, where an input is run through it, one
+sample: its shape, or :class:`~lightning_modules.inputs.Inputs` of any kind. The network's device
+and training flags are left as found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import contextmanager
+from typing import Any
 from typing import NamedTuple
 
 import torch
@@ -17,7 +20,11 @@ from torch.nn.attention import SDPBackend
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
-from lightning_modules.spaces.cell.cells import check_positive
+from lightning_modules._checks import check_positive
+from lightning_modules.inputs import device_of
+from lightning_modules.inputs import Inputs
+from lightning_modules.inputs import make_inputs
+from lightning_modules.inputs import Sample
 
 
 def count_params(network: nn.Module) -> int:
@@ -31,7 +38,7 @@ def count_params(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def count_macs(network: nn.Module, input_shape: tuple[int, ...]) -> int:
+def count_macs(network: nn.Module, sample: Sample) -> int:
     """Return the multiply-accumulate operations of one sample's forward pass.
 
     Convolutions and matrix products count, attention included. Additions (so biases, too),
@@ -39,21 +46,21 @@ def count_macs(network: nn.Module, input_shape: tuple[int, ...]) -> int:
     through the network on the meta device, which also works for a network that is there.
 
     Args:
-        network: Takes (1, *input_shape); its control flow must not depend on values.
-        input_shape: Shape of one sample, e.g. (channels, height, width).
+        network: Takes a batch of one sample; its control flow must not depend on values.
+        sample: Shape of one sample, e.g. (channels, height, width), or inputs of one.
 
     Example:
 
         >>> count_macs(nn.Conv2d(3, 8, kernel_size=3, padding=1), (3, 32, 32))
         221184
     """
-    tensors, sample = on_meta(network, input_shape)
+    tensors, inputs = on_meta(network, sample)
     counter = FlopCounterMode(display=False)
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # It hides attention from the counter.
     try:
         with evaluation_mode(network), torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
-            torch.func.functional_call(network, tensors, (sample,))
+            call_with(network, tensors, inputs)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
     return int(counter.get_total_flops()) // 2
@@ -73,7 +80,7 @@ class Latency(NamedTuple):
 
 def time_forward(
     network: nn.Module,
-    input_shape: tuple[int, ...],
+    sample: Sample,
     *,
     batch_size: int = 1,
     threads: int | None = None,
@@ -85,8 +92,8 @@ def time_forward(
     values of one machine that were measured alike.
 
     Args:
-        network: Takes (batch_size, *input_shape).
-        input_shape: Shape of one sample, e.g. (channels, height, width).
+        network: Takes ``batch_size`` samples.
+        sample: Shape of one sample, e.g. (channels, height, width), or inputs of one.
         batch_size: Samples of the forward pass.
         threads: Number of CPU threads; :obj:`None` is PyTorch's current number.
         min_run_time: Seconds to measure for after the warm-up, which takes about as long.
@@ -98,13 +105,13 @@ def time_forward(
         ValueError: If an argument is out of range.
     """
     check_timing(batch_size, threads, min_run_time)
-    images = random_images(network, input_shape, batch_size)
+    inputs = make_inputs(network, sample, batch_size)
     timer = Timer(
-        "network(images)",
-        globals={"network": network, "images": images},
+        "network(*args, **kwargs)",
+        globals={"network": network, "args": inputs.args, "kwargs": dict(inputs.kwargs)},
         num_threads=torch.get_num_threads() if threads is None else threads,
     )
-    with _current(images.device), evaluation_mode(network), torch.inference_mode():
+    with _current(device_of(network)), evaluation_mode(network), torch.inference_mode():
         measurement = timer.blocked_autorange(min_run_time=min_run_time)
     return Latency(float(measurement.median) * 1e3, float(measurement.iqr) * 1e3)
 
@@ -120,7 +127,7 @@ def check_timing(batch_size: int, threads: int | None, min_run_time: float) -> N
 
 def measure_latency_ms(
     network: nn.Module,
-    input_shape: tuple[int, ...],
+    sample: Sample,
     *,
     batch_size: int = 1,
     threads: int | None = None,
@@ -132,7 +139,7 @@ def measure_latency_ms(
     """
     return time_forward(
         network,
-        input_shape,
+        sample,
         batch_size=batch_size,
         threads=threads,
         min_run_time=min_run_time,
@@ -141,7 +148,7 @@ def measure_latency_ms(
 
 def measure_throughput(
     network: nn.Module,
-    input_shape: tuple[int, ...],
+    sample: Sample,
     *,
     batch_size: int = 64,
     threads: int | None = None,
@@ -156,7 +163,7 @@ def measure_throughput(
     """
     latency_ms = measure_latency_ms(
         network,
-        input_shape,
+        sample,
         batch_size=batch_size,
         threads=threads,
         min_run_time=min_run_time,
@@ -184,15 +191,19 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
 
 
 def on_meta(
-    network: nn.Module, input_shape: tuple[int, ...], batch_size: int = 1
-) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    network: nn.Module, sample: Sample, batch_size: int = 1
+) -> tuple[dict[str, torch.Tensor], Inputs]:
     """Return parameters and buffers by name, and a batch, that have shapes and no values."""
     tensors = {
         name: torch.empty_like(tensor, device="meta").requires_grad_(tensor.requires_grad)
         for name, tensor in [*network.named_parameters(), *network.named_buffers()]
     }
-    images = torch.empty(batch_size, *input_shape, dtype=_dtype(network), device="meta")
-    return tensors, images
+    return tensors, make_inputs(network, sample, batch_size, device=torch.device("meta"))
+
+
+def call_with(network: nn.Module, tensors: Mapping[str, torch.Tensor], inputs: Inputs) -> Any:
+    """Return what a network makes of inputs with other parameters and buffers."""
+    return torch.func.functional_call(network, dict(tensors), inputs.args, dict(inputs.kwargs))
 
 
 @contextmanager
@@ -203,27 +214,3 @@ def _current(device: torch.device) -> Iterator[None]:
             yield
     else:
         yield
-
-
-def random_images(
-    network: nn.Module, input_shape: tuple[int, ...], batch_size: int
-) -> torch.Tensor:
-    """Return normal random numbers, always the same, of the network's device and type.
-
-    Raises:
-        ValueError: If ``batch_size`` is less than 1.
-    """
-    check_positive("batch_size", batch_size)
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(batch_size, *input_shape, generator=generator)
-    return images.to(device=_device(network), dtype=_dtype(network))
-
-
-def _device(network: nn.Module) -> torch.device:
-    parameter = next(network.parameters(), None)
-    return torch.device("cpu") if parameter is None else parameter.device
-
-
-def _dtype(network: nn.Module) -> torch.dtype:
-    parameter = next((p for p in network.parameters() if p.is_floating_point()), None)
-    return torch.float32 if parameter is None else parameter.dtype

@@ -13,20 +13,20 @@ from torch import nn
 from torch.profiler import profile
 from torch.profiler import ProfilerActivity
 
+from lightning_modules.costs.measure import call_with
 from lightning_modules.costs.measure import evaluation_mode
 from lightning_modules.costs.measure import modes_kept
 from lightning_modules.costs.measure import on_meta
-from lightning_modules.costs.measure import random_images
-from lightning_modules.spaces.cell.cells import check_positive
+from lightning_modules.inputs import device_of
+from lightning_modules.inputs import make_inputs
+from lightning_modules.inputs import Sample
 
 
 _MB = 1e6
 _COPIES = 4  # Weights, gradients, and the two moments of Adam.
 
 
-def measure_peak_memory_mb(
-    network: nn.Module, input_shape: tuple[int, ...], *, batch_size: int = 1
-) -> float:
+def measure_peak_memory_mb(network: nn.Module, sample: Sample, *, batch_size: int = 1) -> float:
     """Measure the peak memory of a forward pass in evaluation mode, without gradients.
 
     It is that of the weights and buffers, the input, and the largest sum of the activations and
@@ -34,8 +34,8 @@ def measure_peak_memory_mb(
     PyTorch's profiler does.
 
     Args:
-        network: Takes (batch_size, *input_shape); it stays on its device.
-        input_shape: Shape of one sample, e.g. (channels, height, width).
+        network: Takes ``batch_size`` samples; it stays on its device.
+        sample: Shape of one sample, e.g. (channels, height, width), or inputs of one.
         batch_size: Samples of the forward pass.
 
     Returns:
@@ -50,11 +50,11 @@ def measure_peak_memory_mb(
         >>> measure_peak_memory_mb(network, (1000,), batch_size=100)  # 2.0 + 0.4 + 2 * 0.2
         2.8
     """
-    images = random_images(network, input_shape, batch_size)
+    inputs, device = make_inputs(network, sample, batch_size), device_of(network)
     with evaluation_mode(network), torch.inference_mode():
-        network(images)  # What is allocated once.
-        activations = measure_peak_allocation_mb(lambda: network(images), images.device)
-    resident = [*network.parameters(), *network.buffers(), images]
+        inputs.call(network)  # What is allocated once.
+        activations = measure_peak_allocation_mb(lambda: inputs.call(network), device)
+    resident = [*network.parameters(), *network.buffers(), *inputs.tensors]
     return sum(tensor.nbytes for tensor in resident) / _MB + activations
 
 
@@ -93,7 +93,7 @@ def _cpu_peak(run: Callable[[], object]) -> int:
 
 
 def estimate_training_memory_mb(
-    network: nn.Module, input_shape: tuple[int, ...], *, batch_size: int = 1
+    network: nn.Module, sample: Sample, *, batch_size: int = 1
 ) -> float:
     """Estimate the memory of a training step with Adam, without allocating it.
 
@@ -103,8 +103,8 @@ def estimate_training_memory_mb(
     what PyTorch itself takes are not in it.
 
     Args:
-        network: Takes (batch_size, *input_shape); its control flow must not depend on values.
-        input_shape: Shape of one sample, e.g. (channels, height, width).
+        network: Takes ``batch_size`` samples; its control flow must not depend on values.
+        sample: Shape of one sample, e.g. (channels, height, width), or inputs of one.
         batch_size: Samples of a training batch.
 
     Returns:
@@ -118,8 +118,7 @@ def estimate_training_memory_mb(
         >>> estimate_training_memory_mb(nn.Linear(100, 1000, bias=False), (100,), batch_size=50)
         1.62
     """
-    check_positive("batch_size", batch_size)
-    tensors, images = on_meta(network, input_shape, batch_size)
+    tensors, inputs = on_meta(network, sample, batch_size)
     kept: dict[int, torch.UntypedStorage] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -133,7 +132,7 @@ def estimate_training_memory_mb(
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
     ):
         network.train()
-        output = torch.func.functional_call(network, tensors, (images,))
+        output = call_with(network, tensors, inputs)
     del output
     activations = sum(storage.nbytes() for key, storage in kept.items() if key not in own)
     trained = sum(p.nbytes for p in network.parameters() if p.requires_grad)

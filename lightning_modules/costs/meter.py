@@ -12,6 +12,7 @@ from dataclasses import field
 import torch
 from torch import nn
 
+from lightning_modules.backbone import Build
 from lightning_modules.costs.energy import energy_counter
 from lightning_modules.costs.energy import measure_energy_mj
 from lightning_modules.costs.measure import count_macs
@@ -20,16 +21,23 @@ from lightning_modules.costs.measure import measure_latency_ms
 from lightning_modules.costs.measure import measure_throughput
 from lightning_modules.costs.memory import estimate_training_memory_mb
 from lightning_modules.costs.memory import measure_peak_memory_mb
-from lightning_modules.training import trainer as _training
+from lightning_modules.inputs import Sample
+from lightning_modules.training.random_state import RANDOM_STATE
 from optuna_nas import Architecture
+from optuna_nas.metrics import METRICS
+from optuna_nas.metrics import Source
 
-
-COUNTED_METRICS = ("params", "macs", "training_memory_mb")
-"""Cost metrics that are counted without allocating the network."""
-COST_METRICS = (*COUNTED_METRICS, "latency_ms", "throughput", "peak_memory_mb", "energy_mj")
-"""Metrics that need no training; see :mod:`lightning_modules.costs.measure`."""
 
 _MAX_KNOWN = 10_000
+
+
+def cost_names(*sources: Source) -> list[str]:
+    """Return the names of the metrics that need no training.
+
+    Args:
+        sources: ``"counted"``, without allocating the network, or ``"measured"``; both by default.
+    """
+    return [metric.name for metric in METRICS.of(*(sources or ("counted", "measured")))]
 
 
 @dataclass(frozen=True)
@@ -51,40 +59,43 @@ class CostMeter:
     threads: int = 1
 
     def measure(
-        self, names: Iterable[str], network: nn.Module, input_shape: tuple[int, ...]
+        self, names: Iterable[str], network: nn.Module, sample: Sample
     ) -> dict[str, float]:
         """Return the metrics with the given names; the network is moved to the device if needed.
 
         Args:
-            names: Names of :data:`COST_METRICS`.
-            network: Takes (batch_size, *input_shape).
-            input_shape: Shape of one sample, e.g. (channels, height, width).
+            names: Cost metrics; see :func:`cost_names`.
+            network: Takes ``batch_size`` samples.
+            sample: Shape of one sample, e.g. (channels, height, width), or inputs of one.
         """
-        return {name: self._measure(name, network, input_shape) for name in names}
+        return {name: self._measure(name, network, sample) for name in names}
 
-    def _measure(self, name: str, network: nn.Module, input_shape: tuple[int, ...]) -> float:
+    def _measure(self, name: str, network: nn.Module, sample: Sample) -> float:
+        own = METRICS.get(name).measure
+        if own is not None:
+            return float(own(network))
         if name == "params":
             return count_params(network)
         if name == "macs":
-            return count_macs(network, input_shape)
+            return count_macs(network, sample)
         if name == "training_memory_mb":
             return estimate_training_memory_mb(
-                network, input_shape, batch_size=self.training_batch_size
+                network, sample, batch_size=self.training_batch_size
             )
         network.to(self.device)
         if name == "throughput":
             return measure_throughput(
-                network, input_shape, batch_size=self.throughput_batch_size, threads=self.threads
+                network, sample, batch_size=self.throughput_batch_size, threads=self.threads
             )
         if name == "latency_ms":
             return measure_latency_ms(
-                network, input_shape, batch_size=self.batch_size, threads=self.threads
+                network, sample, batch_size=self.batch_size, threads=self.threads
             )
         measures: dict[str, Callable[..., float]] = {
             "peak_memory_mb": measure_peak_memory_mb,
             "energy_mj": measure_energy_mj,
         }
-        return measures[name](network, input_shape, batch_size=self.batch_size)
+        return measures[name](network, sample, batch_size=self.batch_size)
 
     def check(self, names: Iterable[str]) -> None:
         """Raise a ValueError if one of the metrics cannot be measured on the device."""
@@ -105,41 +116,41 @@ class ArchitectureCosts:
         seed: Seed of its weights.
     """
 
-    build: Callable[[Architecture], nn.Module]
+    build: Build
     meter: CostMeter
     seed: int = 0
     _known: OrderedDict[Architecture, dict[str, float]] = field(default_factory=OrderedDict)
 
-    def value(
-        self, name: str, architecture: Architecture, input_shape: tuple[int, int, int]
-    ) -> float:
+    def value(self, name: str, architecture: Architecture, sample: Sample) -> float:
         """Return a metric of an architecture, and keep it.
 
         Args:
-            name: A name of :data:`COST_METRICS`.
+            name: A cost metric; see :func:`cost_names`.
             architecture: What ``build`` can build.
-            input_shape: (channels, height, width) of an image.
+            sample: Shape of one sample, or inputs of one.
         """
         known = self._known.setdefault(architecture, {})
         if len(self._known) > _MAX_KNOWN:
             self._known.popitem(last=False)
         if name not in known:
-            known |= self.meter.measure([name], self._network(name, architecture), input_shape)
+            known |= self.meter.measure([name], self._network(name, architecture), sample)
         return known[name]
 
     def take(self, architecture: Architecture) -> dict[str, float]:
         """Return what is known about an architecture, and forget what was measured."""
         known = dict(self._known.get(architecture, {}))
         if known:
-            counted = {name: value for name, value in known.items() if name in COUNTED_METRICS}
+            counted = {
+                name: value for name, value in known.items() if name in cost_names("counted")
+            }
             self._known[architecture] = counted
         return known
 
     def _network(self, name: str, architecture: Architecture) -> nn.Module:
         device = self.meter.device
-        if name in COUNTED_METRICS:
+        if name in cost_names("counted"):
             # Nothing is allocated, and no random number drawn, unless it computes something.
             with suppress(NotImplementedError, RuntimeError), torch.device("meta"):
                 return self.build(architecture)
-        with _training.RANDOM_STATE.kept(device):
-            return _training.RANDOM_STATE.build(self.build, architecture, self.seed, device)
+        with RANDOM_STATE.kept(device):
+            return RANDOM_STATE.build(self.build, architecture, self.seed, device)

@@ -6,11 +6,11 @@ import numpy as np
 from sklearn.datasets import load_digits
 import torch
 
-from lightning_modules.data.datamodule import ImageDataModule
-from lightning_modules.data.partition import fixed_split
-from lightning_modules.data.partition import TRAIN_VALIDATION_TEST
-from lightning_modules.data.split import SearchData
-from lightning_modules.data.split import Split
+from lightning_modules.data._datamodule import ImageDataModule
+from lightning_modules.data._partition import fixed_split
+from lightning_modules.data._partition import TRAIN_VALIDATION_TEST
+from lightning_modules.data._split import SearchData
+from lightning_modules.data._split import Split
 
 
 class DigitsDataModule(ImageDataModule):
@@ -41,3 +41,6 @@ def _read_splits() -> list[Split]:
     labels = digits.target.astype(np.int64)
     parts = fixed_split(labels, TRAIN_VALIDATION_TEST, [str(digit) for digit in range(10)])
     return [Split(images[part], torch.from_numpy(labels[part])) for part in parts]
+
+
+DATA = DigitsDataModule

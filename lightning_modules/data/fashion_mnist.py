@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lightning_modules.data.datamodule import ImageDataModule
-from lightning_modules.data.error import DataError
-from lightning_modules.data.partition import fixed_split
-from lightning_modules.data.split import SearchData
-from lightning_modules.data.split import Split
+from lightning_modules.data._datamodule import ImageDataModule
+from lightning_modules.data._error import DataError
+from lightning_modules.data._partition import fixed_split
+from lightning_modules.data._split import SearchData
+from lightning_modules.data._split import Split
 
 
 _CLASS_NAMES = (
@@ -134,3 +134,6 @@ def _decompress(path: Path) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         came = f"an error ({type(error).__name__}: {error})"
     raise DataError(f"Expected {path} to be a complete gzip file but got {came}. {_HOW_TO_GET}")
+
+
+DATA = FashionMNISTDataModule

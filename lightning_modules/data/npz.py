@@ -8,20 +8,20 @@ from typing import Any
 from numpy.lib.npyio import NpzFile
 import torch
 
-from lightning_modules.data.datamodule import ImageDataModule
-from lightning_modules.data.error import DataError
-from lightning_modules.data.image_layout import image_shape
-from lightning_modules.data.image_layout import to_images
-from lightning_modules.data.npz_targets import TargetReader
-from lightning_modules.data.numpy_files import open_npz
-from lightning_modules.data.numpy_files import read_array
-from lightning_modules.data.numpy_files import read_shape
-from lightning_modules.data.numpy_files import require_arrays
-from lightning_modules.data.partition import fixed_split
-from lightning_modules.data.partition import TRAIN_VALIDATION
-from lightning_modules.data.partition import TRAIN_VALIDATION_TEST
-from lightning_modules.data.split import SearchData
-from lightning_modules.data.split import Split
+from lightning_modules.data._datamodule import ImageDataModule
+from lightning_modules.data._error import DataError
+from lightning_modules.data._image_layout import image_shape
+from lightning_modules.data._image_layout import to_images
+from lightning_modules.data._npz_targets import TargetReader
+from lightning_modules.data._numpy_files import open_npz
+from lightning_modules.data._numpy_files import read_array
+from lightning_modules.data._numpy_files import read_shape
+from lightning_modules.data._numpy_files import require_arrays
+from lightning_modules.data._partition import fixed_split
+from lightning_modules.data._partition import TRAIN_VALIDATION
+from lightning_modules.data._partition import TRAIN_VALIDATION_TEST
+from lightning_modules.data._split import SearchData
+from lightning_modules.data._split import Split
 
 
 class NpzDataModule(ImageDataModule):
@@ -53,6 +53,19 @@ class NpzDataModule(ImageDataModule):
         if not Path(path).is_file() or Path(path).suffix.lower() != ".npz":
             came = "another kind of file" if Path(path).exists() else "no such file"
             raise DataError(f"Expected argument `path` to be an .npz file but got {path}, {came}.")
+
+    @staticmethod
+    def reads(path: Path) -> bool:
+        """Tell whether a path is that of an ``.npz`` file."""
+        return path.suffix.lower() == ".npz"
+
+    @property
+    def task(self) -> str:
+        """The task that the targets are for; the images are not read."""
+        with open_npz(Path(self.path)) as archive:
+            self._check_names(archive)
+            is_value = not TargetReader(archive, Path(self.path)).class_names
+        return "regression" if is_value else "classification"
 
     def read_search_data(self) -> SearchData:
         """Read the training and validation split; of an official test split only targets."""
@@ -110,3 +123,6 @@ class NpzDataModule(ImageDataModule):
         targets = reader.read(f"y{suffix}")  # Before the images, which take longer.
         array = read_array(archive, Path(self.path), f"X{suffix}")
         return Split(to_images(array, self._what(f"X{suffix}")), targets)
+
+
+DATA = NpzDataModule

@@ -16,7 +16,7 @@ from torch.utils.data import RandomSampler
 from torch.utils.data import SequentialSampler
 from torch.utils.data import Subset
 
-from lightning_modules.data.loader import EpochSampler
+from lightning_modules.data._loader import EpochSampler
 
 
 class SupernetDataModule(pl.LightningDataModule):

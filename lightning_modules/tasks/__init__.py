@@ -26,6 +26,7 @@ __all__ = [
     "TASKS",
     "Task",
     "make_task",
+    "task_class",
     "task_from_dict",
     "task_to_dict",
 ]
@@ -51,16 +52,28 @@ def make_task(
     """
     if isinstance(task, Task):
         return task
+    return task_class(task, datamodule).from_data(datamodule, **settings)
+
+
+def task_class(
+    task: str | type[Task] | Task | None, datamodule: pl.LightningDataModule
+) -> type[Task]:
+    """Return the class of the task that :func:`make_task` makes; the data need not be set up.
+
+    Raises:
+        ValueError: If there is no such task.
+    """
+    if isinstance(task, Task):
+        return type(task)
     if task is None:
         own = getattr(datamodule, "task", None)
         task = own if isinstance(own, str) else DEFAULT_TASK
-    kind = TASKS.get(task) if isinstance(task, str) else task
-    return kind.from_data(datamodule, **settings)
+    return TASKS.get(task) if isinstance(task, str) else task
 
 
 def task_to_dict(task: Task) -> dict[str, Any]:
     """Return a task in plain JSON types: its name, if it has one, and its fields."""
-    fields = asdict(task) if is_dataclass(task) else {}
+    fields: dict[str, Any] = asdict(task) if is_dataclass(task) else {}
     plain = {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
     return {"name": TASKS.name_of(type(task)) or type(task).__name__, "arguments": plain}
 

@@ -94,6 +94,11 @@ class Task(abc.ABC):
         return {"prediction": str(torch.as_tensor(prediction).tolist())}
 
     @property
+    def output_shape(self) -> tuple[int, ...] | None:
+        """Shape of the output for one sample, None if it has no single one."""
+        return None
+
+    @property
     def guess_loss(self) -> float | None:
         """The loss of a network that has learned nothing but the mean, None if unknown."""
         return None
@@ -113,15 +118,15 @@ class Task(abc.ABC):
 
     # What follows from these.
 
-    @property
-    def primary(self) -> str:
-        """The metric that a search optimises and early stopping follows, e.g. ``val_r2``."""
-        return f"val_{self.metrics[0].name}" if self.metrics else "val_loss"
+    @classmethod
+    def primary(cls) -> str:
+        """Return what a search optimises and early stopping follows, e.g. ``"val_r2"``."""
+        return cls.trained_metrics()[0]
 
-    @property
-    def trained_metrics(self) -> tuple[str, ...]:
-        """All that a training logs."""
-        return (*(f"val_{metric.name}" for metric in self.metrics), "val_loss", "train_loss")
+    @classmethod
+    def trained_metrics(cls) -> tuple[str, ...]:
+        """Return the names of all that a training logs each epoch."""
+        return (*(f"val_{metric.name}" for metric in cls.metrics), "val_loss", "train_loss")
 
     def score(self, output: Any, target: Any) -> Tensor:
         """Return the first metric on one batch, negated if less is better, a scalar."""

@@ -43,11 +43,16 @@ class Classification(Task):
     metrics = (Metric("accuracy", "maximize", "accuracy", "{:.2%}"),)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
-        if self.num_classes < 1:
+        names: Any = self.class_names
+        if type(self.num_classes) is not int or self.num_classes < 1:
             raise ValueError(
-                f"Expected argument `num_classes` to be at least 1 but got {self.num_classes}."
+                f"Expected argument `num_classes` to be at least 1 but got {self.num_classes!r}."
             )
+        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+            raise ValueError(
+                f"Expected argument `class_names` to be a list of texts but got {names!r}."
+            )
+        object.__setattr__(self, "class_names", tuple(names))
         if self.class_names and len(self.class_names) != self.num_classes:
             raise ValueError(
                 f"Expected argument `class_names` to be {self.num_classes} names but got "
@@ -92,6 +97,10 @@ class Classification(Task):
         best = int(prediction.argmax())
         name = self.class_names[best] if self.class_names else str(best)
         return {"class": name, "probability": f"{float(prediction[best]):.3f}"}
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        return (self.num_classes,)
 
     @property
     def guess_loss(self) -> float:

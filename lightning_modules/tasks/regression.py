@@ -101,6 +101,10 @@ class Regression(Task):
         return {"prediction": ", ".join(f"{float(value):.4g}" for value in prediction.reshape(-1))}
 
     @property
+    def output_shape(self) -> tuple[int, ...]:
+        return (self.n_outputs,)
+
+    @property
     def guess_loss(self) -> float:
         return 1.0
 

@@ -1,27 +1,35 @@
-"""Following a training epoch by epoch."""
+"""Following a training epoch by epoch: what it logged, and whether it diverged."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Sequence
+import math
 import os
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from torch import Tensor
 
-from lightning_modules.training import trainer as _training
+from lightning_modules.training.trainer import scalar_metrics
 from optuna_nas.evaluation import Report
 
 
-TRAINED_METRICS = ("val_accuracy", "val_loss", "train_loss")
-"""Metrics that need training: accuracy in [0, 1], losses in nats."""
-
-
 class EpochFollower(pl.Callback):
-    """Keeps and reports the metrics of each epoch."""
+    """Keeps and reports what the module logged in each epoch.
 
-    def __init__(self, report: Report | None, max_steps: int) -> None:
+    Args:
+        report: Told of each epoch.
+        max_steps: Largest number of steps, -1 for no limit.
+        wanted: What has to be among the logged values.
+    """
+
+    def __init__(self, report: Report | None, max_steps: int, wanted: Sequence[str] = ()) -> None:
         self.epochs: list[dict[str, float]] = []
         self._report = report
         self._max_steps = max_steps
+        self._wanted = wanted
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -34,11 +42,55 @@ class EpochFollower(pl.Callback):
             trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep and report the epoch's metrics; validation comes before this hook."""
-        logged = _training.scalar_metrics(trainer)
-        if "val_accuracy" not in logged:
-            raise ValueError("Expected argument `datamodule` to have validation data.")
-        metrics = {name: logged[name] for name in TRAINED_METRICS}
-        self.epochs.append(metrics)
+        """Keep and report the epoch's values; validation comes before this hook."""
+        logged = dict(scalar_metrics(trainer))
+        require_logged(self._wanted, logged)
+        self.epochs.append(logged)
         if self._report is not None and os.getpid() == self._process:
-            self._report(trainer.current_epoch, metrics)
+            self._report(trainer.current_epoch, logged)
+
+
+def require_logged(wanted: Sequence[str], logged: Mapping[str, float]) -> None:
+    """Raise a ValueError unless all wanted values were logged."""
+    missing = [name for name in wanted if name not in logged]
+    if not missing:
+        return
+    if all(not name.startswith("val_") for name in logged) and missing[0].startswith("val_"):
+        raise ValueError(
+            f"Expected argument `datamodule` to have validation data for {missing[0]}, but nothing "
+            "was logged in a validation."
+        )
+    raise ValueError(
+        f"Expected argument `metrics` to be cost metrics or names that the module logs each epoch, "
+        f"{sorted(logged)}, but got {missing[0]!r}."
+    )
+
+
+class DivergenceGuard(pl.Callback):
+    """Ends a training whose loss is not finite, with the reason.
+
+    The losses of an epoch are added up on their device and looked at once.
+    """
+
+    def __init__(self) -> None:
+        self._total: Tensor | None = None
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *args: Any
+    ) -> None:
+        """Add the loss of a step, if the module returns it."""
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        if isinstance(loss, Tensor) and loss.numel() == 1:
+            loss = loss.detach()
+            self._total = loss if self._total is None else self._total + loss
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check the losses of the epoch."""
+        total, self._total = self._total, None
+        total = trainer.callback_metrics.get("train_loss", total)
+        loss = 0.0 if total is None else float(torch.as_tensor(total))
+        if not math.isfinite(loss):
+            raise RuntimeError(
+                f"The training diverged: the loss of epoch {trainer.current_epoch} is {loss}; "
+                "a smaller learning rate may help."
+            )

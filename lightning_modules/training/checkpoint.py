@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
-from dataclasses import replace
 import functools
 import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+from lightning_utilities.core.apply_func import apply_to_collection
 import pytorch_lightning as pl
+from pytorch_lightning.utilities.data import extract_batch_size
 import torch
 from torch import nn
+from torch.utils._pytree import tree_map
 
 from lightning_modules._files import temporary_beside
-from lightning_modules.spaces.builders import BUILDERS
+from lightning_modules.backbone import Build
+from lightning_modules.inputs import device_of
+from lightning_modules.spaces import as_kit
+from lightning_modules.spaces import SPACES
+from lightning_modules.tasks import BuildWithHead
+from lightning_modules.tasks import Task
+from lightning_modules.tasks import task_from_dict
+from lightning_modules.tasks import task_to_dict
 from lightning_modules.training._checkpoint_checks import check_description
 from lightning_modules.training._checkpoint_checks import check_weights
+from lightning_modules.training.learner import Learner
+from lightning_modules.training.learner import MakeModule
 from optuna_nas import Architecture
 
 
 DESCRIPTION = "optuna_nas"
 """Key of the description, see :class:`FinishedModel`, in the checkpoint's dict."""
-_FORMAT = 2
+_FORMAT = 3
 _PREFIX = "network."
 
 
@@ -39,79 +49,78 @@ class FinishedModel:
     """A trained network with what is needed to use and to rebuild it.
 
     Args:
-        network: The network in evaluation mode, from normalised images (batch, \\*input_shape) to
-            logits (batch, num_classes).
+        network: The network in evaluation mode, or the Lightning module of the user's own.
         architecture: The architecture.
-        input_shape: (channels, height, width) of an image.
-        class_names: Names of the classes in the order of the logits.
-        mean: Mean of each channel, which normalisation subtracts.
-        std: Standard deviation of each channel, by which normalisation divides.
-        test_accuracy: Accuracy on the test split, in [0, 1].
-        network_info: How to rebuild the network, in plain JSON types: for known builders, the key
-            ``"builder"`` of :data:`~lightning_modules.BUILDERS` and its ``"arguments"``.
-        resize: How pictures of another aspect ratio fit: ``"pad"`` or ``"crop"``.
+        task: What it was trained for; None for a module of the user's own.
+        preprocessing: How new data gets the form of the training data, see
+            :func:`~lightning_modules.data.load_new`; None if the data does not say.
+        test_metrics: What was measured on the test split, e.g. ``test_loss``.
+        network_info: How to rebuild the network, in plain JSON types: for the spaces of
+            :data:`~lightning_modules.registries.SPACES` the key ``"space"`` and the
+            ``"arguments"`` of its kit's backbone.
     """
 
     network: nn.Module
     architecture: Architecture
-    input_shape: tuple[int, int, int]
-    class_names: list[str]
-    mean: list[float]
-    std: list[float]
-    test_accuracy: float
+    task: Task | None
+    preprocessing: Mapping[str, Any] | None
+    test_metrics: Mapping[str, float]
     network_info: Mapping[str, Any] = field(default_factory=dict)
-    resize: str = "pad"
 
-    @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
+    def predict(self, inputs: Any, *, batch_size: int = 256) -> Any:
+        """Return the task's predictions, e.g. probabilities of shape (n, classes), on the CPU.
 
-    @property
-    def preprocessing(self) -> dict[str, Any]:
-        """How new images get their form, for :func:`~lightning_modules.data.load_images`."""
-        return {
-            "kind": "images",
-            "input_shape": list(self.input_shape),
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "resize": self.resize,
-        }
-
-    def predict(self, images: torch.Tensor, *, batch_size: int = 256) -> torch.Tensor:
-        """Return class probabilities, float32 of shape (n, num_classes).
+        A module of the user's own predicts by its ``predict_step``.
 
         Args:
-            images: Normalised images, float32 of shape (n, \\*input_shape), as
-                :func:`~lightning_modules.data.load_images` makes them.
-            batch_size: Images of a forward pass.
+            inputs: A tensor of n samples, or a tuple or dict of tensors, in the form of the
+                training data, as :func:`~lightning_modules.data.load_new` makes them.
+            batch_size: Samples of a forward pass.
 
         Raises:
-            ValueError: If ``images`` has another shape.
+            ValueError: If ``inputs`` has another shape than the training data.
         """
-        if tuple(images.shape[1:]) != self.input_shape:
-            raise ValueError(
-                f"Expected argument `images` to have shape (n, *{self.input_shape}) "
-                f"but got {tuple(images.shape)}."
-            )
-        device = next((p.device for p in self.network.parameters()), torch.device("cpu"))
+        self._check_shape(inputs)
+        device = device_of(self.network)
+        length = extract_batch_size(inputs)
+        parts: list[Any] = []
         with torch.inference_mode():
-            parts = [
-                torch.softmax(self.network(batch.to(device)), dim=1).cpu()
-                for batch in torch.split(images, batch_size)
-            ]
-        return torch.cat(parts)
+            for start in range(0, length, batch_size):
+                batch = apply_to_collection(
+                    inputs,
+                    torch.Tensor,
+                    lambda tensor, start=start: tensor[start : start + batch_size].to(device),
+                )
+                predicted = self._predict(batch, start // batch_size)
+                parts.append(apply_to_collection(predicted, torch.Tensor, torch.Tensor.cpu))
+        return tree_map(lambda *tensors: torch.cat(tensors), parts[0], *parts[1:])
+
+    def _predict(self, batch: Any, number: int) -> Any:
+        if self.task is not None:
+            return self.task.predict(self.network(batch))
+        assert isinstance(self.network, pl.LightningModule)
+        return self.network.predict_step(batch, number)
+
+    def _check_shape(self, inputs: Any) -> None:
+        shape = (self.preprocessing or {}).get("input_shape")
+        if shape is not None and tuple(inputs.shape[1:]) != tuple(shape):
+            raise ValueError(
+                f"Expected argument `inputs` to have shape (n, *{tuple(shape)}) "
+                f"but got {tuple(inputs.shape)}."
+            )
 
 
-def describe_build(build: Callable[[Architecture], nn.Module]) -> dict[str, Any]:
-    """Return the ``network_info`` of a ``functools.partial`` of a known builder, else ``{}``."""
+def describe_build(build: Build) -> dict[str, Any]:
+    """Return the ``network_info`` of a partial of a known kit's backbone, else ``{}``."""
+    if isinstance(build, BuildWithHead):
+        build = build.build
     if isinstance(build, functools.partial) and not build.args:
-        for name, builder in BUILDERS.items():
-            if build.func is builder:
+        for name in SPACES:
+            if as_kit(name).backbone is build.func:
                 arguments = dict(build.keywords)
                 if "input_shape" in arguments:
                     arguments["input_shape"] = list(arguments["input_shape"])
-                return {"builder": name, "arguments": arguments}
+                return {"space": name, "arguments": arguments}
     return {}
 
 
@@ -122,7 +131,7 @@ def save_checkpoint(trainer: pl.Trainer, model: FinishedModel, path: Path) -> No
     renamed, and ``<path>.sha256`` beside it holds its digest in the form of ``sha256sum``.
 
     Args:
-        trainer: A trainer whose module is an :class:`~lightning_modules.ImageClassifier`.
+        trainer: A trainer whose module holds the network of ``model``.
         model: What to describe.
         path: The file to write; an existing one is replaced.
     """
@@ -131,7 +140,7 @@ def save_checkpoint(trainer: pl.Trainer, model: FinishedModel, path: Path) -> No
         if not trainer.is_global_zero:
             return
         content = torch.load(temporary, map_location="cpu", weights_only=False)  # Our own file.
-        for key in [key for key in content if key.startswith("datamodule_")]:
+        for key in [k for k in content if k.startswith(("datamodule_", "hyper_parameters"))]:
             if not _is_plain(content[key]):  # It could not be loaded without executing pickles.
                 del content[key]
         content[DESCRIPTION] = _describe(model)
@@ -140,14 +149,22 @@ def save_checkpoint(trainer: pl.Trainer, model: FinishedModel, path: Path) -> No
 
 
 def load_checkpoint(
-    path: str | Path, *, build: Callable[[Architecture], nn.Module] | None = None
+    path: str | Path,
+    *,
+    build: Build | None = None,
+    module: MakeModule | None = None,
+    task: type[Task] | None = None,
 ) -> FinishedModel:
     """Read what :func:`~lightning_modules.train_final` wrote; nothing in the file is executed.
 
     Args:
         path: The checkpoint. If ``<path>.sha256`` is beside it, its digest is checked.
-        build: Makes the network of the architecture; by default the builder in
-            :data:`~lightning_modules.BUILDERS` that the checkpoint names.
+        build: Makes the backbone or network of the architecture; by default the kit of the space
+            that the checkpoint names, if it is one of
+            :data:`~lightning_modules.registries.SPACES`.
+        module: The class of the user's own Lightning module, if it was trained by one.
+        task: The class of its task, if it has no name of
+            :data:`~lightning_modules.registries.TASKS`.
 
     Returns:
         The model on the CPU.
@@ -163,7 +180,7 @@ def load_checkpoint(
     check_digest(path)
     content, description = _read(path)
     try:
-        return _fitting(path, content, description, build)
+        return _fitting(path, content, description, build, module, task)
     except CheckpointError:
         raise
     except Exception as error:  # Of many kinds, as builders trust their arguments.
@@ -177,52 +194,61 @@ def _fitting(
     path: Path,
     content: Mapping[str, Any],
     description: Mapping[str, Any],
-    build: Callable[[Architecture], nn.Module] | None,
+    build: Build | None,
+    module: MakeModule | None,
+    task: type[Task] | None,
 ) -> FinishedModel:
     """Return the model whose parts fit together, or raise whatever they raise."""
     check_description(description)
     architecture = Architecture.from_json(description["architecture"])
-    make = _maker(path, architecture, description["network"], build)
+    found = None if description["task"] is None else task_from_dict(description["task"], task)
+    if found is None and module is None:
+        raise CheckpointError(
+            f"Expected argument `module`, as the network in {path} was trained by a Lightning "
+            f"module of its own ({description['module']}), but got None."
+        )
+    own = build or _own_build(path, description["network"])
+    make = functools.partial(Learner(own, module if found is None else None, found), architecture)
+    prefix = _PREFIX if found is not None else ""
     weights = {
-        name.removeprefix(_PREFIX): tensor
+        name.removeprefix(prefix): tensor
         for name, tensor in content["state_dict"].items()
-        if name.startswith(_PREFIX)
+        if name.startswith(prefix)
     }
-    channels, height, width = description["input_shape"]
-    model = FinishedModel(
-        network=nn.Identity(),
-        architecture=architecture,
-        input_shape=(channels, height, width),
-        class_names=description["class_names"],
-        mean=description["mean"],
-        std=description["std"],
-        test_accuracy=float(description["test_accuracy"]),
-        network_info=description["network"],
-        resize=str(description["resize"]),
-    )
+    shape = (description["preprocessing"] or {}).get("input_shape")
     try:
-        check_weights(make, weights, input_shape=model.input_shape, num_classes=model.num_classes)
+        check_weights(
+            make,
+            weights,
+            input_shape=shape,
+            output_shape=None if found is None else found.output_shape,
+        )
     except RuntimeError:
-        if build is None:  # Ours need no values; anybody else's may.
+        if build is None and found is not None:  # Ours need no values; anybody else's may.
             raise
     # Made once more, as buffers that are not among the weights have values now.
     network = make()
     network.load_state_dict(weights)
-    return replace(model, network=network.eval())
+    return FinishedModel(
+        network.eval(),
+        architecture,
+        found,
+        description["preprocessing"],
+        {name: float(value) for name, value in description["test_metrics"].items()},
+        description["network"],
+    )
 
 
 def _describe(model: FinishedModel) -> dict[str, Any]:
+    kind = type(model.network)
     return {
         "format": _FORMAT,
         "architecture": model.architecture.to_json(),
         "network": dict(model.network_info),
-        "input_shape": list(model.input_shape),
-        "num_classes": model.num_classes,
-        "class_names": list(model.class_names),
-        "mean": list(model.mean),
-        "std": list(model.std),
-        "resize": model.resize,
-        "test_accuracy": model.test_accuracy,
+        "task": None if model.task is None else task_to_dict(model.task),
+        "module": f"{kind.__module__}:{kind.__qualname__}" if model.task is None else None,
+        "preprocessing": None if model.preprocessing is None else dict(model.preprocessing),
+        "test_metrics": dict(model.test_metrics),
     }
 
 
@@ -251,21 +277,15 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return content, description
 
 
-def _maker(
-    path: Path,
-    architecture: Architecture,
-    info: Mapping[str, Any],
-    build: Callable[[Architecture], nn.Module] | None,
-) -> Callable[[], nn.Module]:
-    if build is not None:
-        return functools.partial(build, architecture)
-    builder = BUILDERS.get(str(info.get("builder")))
-    if builder is None:
+def _own_build(path: Path, info: Mapping[str, Any]) -> Build:
+    """Return what makes the backbone of a space that has a name."""
+    name = str(info.get("space"))
+    if name not in SPACES or "arguments" not in info:
         raise CheckpointError(
-            f"Expected argument `build`, as the network in {path} has a builder of its own "
+            f"Expected argument `build`, as the network in {path} is built by a space of its own "
             f"({dict(info)}), but got None."
         )
-    return functools.partial(builder, architecture, **info["arguments"])
+    return as_kit(name).builder(**info["arguments"])
 
 
 def _digest(path: Path) -> str:

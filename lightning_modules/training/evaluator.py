@@ -13,24 +13,38 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping
 from torch import nn
 
+from lightning_modules._checks import check_at_least
+from lightning_modules.backbone import Build
 from lightning_modules.costs.memory import device_memory_mb
 from lightning_modules.costs.meter import ArchitectureCosts
-from lightning_modules.costs.meter import COST_METRICS
+from lightning_modules.costs.meter import cost_names
 from lightning_modules.costs.meter import CostMeter
-from lightning_modules.supernet._supernet import inherit_weights
+from lightning_modules.data._draw import draw_batches
+from lightning_modules.inputs import inputs_of
+from lightning_modules.inputs import Sample
+from lightning_modules.supernet._supernet import inherit_weights as inherit
 from lightning_modules.supernet._supernet import Supernet
-from lightning_modules.tasks.classification import check_training_arguments
-from lightning_modules.tasks.classification import ImageClassifier
-from lightning_modules.training import trainer as _training
-from lightning_modules.training._checks import check_limits
-from lightning_modules.training._checks import check_metrics
-from lightning_modules.training._checks import check_supernet
+from lightning_modules.tasks import make_task
+from lightning_modules.tasks import Task
+from lightning_modules.tasks import task_class
+from lightning_modules.training._follower import DivergenceGuard
 from lightning_modules.training._follower import EpochFollower
-from lightning_modules.training._follower import TRAINED_METRICS
+from lightning_modules.training._follower import require_logged
+from lightning_modules.training.device import select_device
+from lightning_modules.training.learner import Learner
+from lightning_modules.training.learner import MakeModule
+from lightning_modules.training.random_state import evaluation
+from lightning_modules.training.random_state import RANDOM_STATE
+from lightning_modules.training.trainer import make_trainer
+from lightning_modules.training.trainer import quiet
+from lightning_modules.training.trainer import release
+from lightning_modules.training.trainer import run_trainer
+from lightning_modules.training.trainer import scalar_metrics
 from optuna_nas import Architecture
 from optuna_nas import Constraint
 from optuna_nas import Evaluation
 from optuna_nas.evaluation import Report
+from optuna_nas.metrics import METRICS
 
 
 _LOCK = threading.Lock()  # Of the module, as an evaluator should pickle.
@@ -39,32 +53,44 @@ _LOCK = threading.Lock()  # Of the module, as an evaluator should pickle.
 class TrainingEvaluator:
     """Trains the network of an architecture for a few epochs; see :class:`~optuna_nas.Evaluator`.
 
-    It can be handed to :class:`~optuna_nas.ArchitectureObjective`. After each epoch it reports
-    ``val_accuracy``, ``val_loss`` and ``train_loss``, so that a pruner can stop the trial. If only
-    cost metrics are asked for, nothing is trained.
+    It can be handed to :class:`~optuna_nas.ArchitectureObjective`. After each epoch it reports all
+    that the module logged, so that a pruner can stop the trial. If only cost metrics are asked
+    for, nothing is trained.
 
     The same architecture, arguments and data give the same result on a CPU, and the global random
     state is left as found. In parallel threads this holds for networks and data that draw no
     random numbers from the global generator during training, such as those of this package.
 
+    Example:
+
+        A module of one's own, any of whose logged values can be a metric::
+
+            TrainingEvaluator(build, datamodule, module=MyModule, metrics=["val_f1", "params"])
+
     Args:
-        build: Makes the network of an architecture, e.g.
-            ``functools.partial(build_cell_network, input_shape=(1, 28, 28), num_classes=10)``.
-        datamodule: Training and validation data, with the attributes ``input_shape`` (channels,
-            height, width) and ``num_classes``. Each trial works on a shallow copy. The test split
-            is never read.
-        metrics: Names of the values to return, of :data:`TRAINED_METRICS` and
-            :data:`COST_METRICS`.
+        build: Makes the backbone of an architecture, to which the task adds a head, or a whole
+            network, e.g. ``functools.partial(build_cell_backbone, input_shape=(1, 28, 28))``.
+        datamodule: Training and validation data. Each trial works on a shallow copy. The test
+            split is never read.
+        task: What networks are trained for: a task, or a class or name to be made for the data;
+            see :func:`~lightning_modules.tasks.make_task`.
+        module: In the place of a task: a class of Lightning modules, or a function, that takes
+            what ``build`` makes.
+        metrics: Names of the values to return: cost metrics, see
+            :func:`~lightning_modules.costs.cost_names`, and what the module logs; by default the
+            first metric of the task.
         max_epochs: Largest number of epochs.
         max_steps: Largest number of optimizer steps, -1 for no limit; validation follows the last.
-        early_stopping_patience: Stop after so many epochs without a better ``val_accuracy``.
-            Trained metrics are then those of the epoch with the best ``val_accuracy``; without
-            early stopping (:obj:`None`), those of the last epoch.
-        learning_rate: See :class:`~lightning_modules.ImageClassifier`, as for the next four.
+        early_stopping_patience: Stop after so many epochs without a better ``monitor``. Trained
+            metrics are then those of the epoch with the best one; without early stopping
+            (:obj:`None`), those of the last epoch.
+        monitor: What early stopping looks at, ``NAME`` or ``NAME:maximize``; by default the first
+            trained metric of ``metrics``.
+        learning_rate: See :class:`~lightning_modules.TaskModule`, as for the next three. A module
+            of one's own has its own.
         weight_decay: Weight decay.
         optimizer: ``"adamw"`` or ``"sgd"``.
         schedule: ``"one_cycle"``, ``"cosine"`` or ``"constant"``, over the whole training.
-        label_smoothing: In [0, 1).
         accelerator: As ``devices``, ``strategy`` and ``precision``, an argument of
             :class:`pytorch_lightning.Trainer`. Latency and throughput are measured on the first
             device. A strategy that starts processes of its own (``"ddp_spawn"``) cannot report, so
@@ -86,18 +112,20 @@ class TrainingEvaluator:
 
     def __init__(
         self,
-        build: Callable[[Architecture], nn.Module],
+        build: Build,
         datamodule: pl.LightningDataModule,
         *,
-        metrics: Sequence[str] = ("val_accuracy",),
+        task: str | type[Task] | Task | None = None,
+        module: MakeModule | None = None,
+        metrics: Sequence[str] | None = None,
         max_epochs: int = 1,
         max_steps: int = -1,
         early_stopping_patience: int | None = None,
+        monitor: str | None = None,
         learning_rate: float | None = None,
-        weight_decay: float = 5e-4,
-        optimizer: str = "adamw",
-        schedule: str = "one_cycle",
-        label_smoothing: float = 0.0,
+        weight_decay: float | None = None,
+        optimizer: str | None = None,
+        schedule: str | None = None,
         accelerator: str = "auto",
         devices: int | str | list[int] = 1,
         strategy: Any = "auto",
@@ -108,26 +136,33 @@ class TrainingEvaluator:
         latency_threads: int = 1,
         inherit_weights: Supernet | None = None,
     ) -> None:
-        check_metrics(metrics, datamodule)
-        check_limits(max_epochs, max_steps, early_stopping_patience)
+        self.learner = Learner(
+            build,
+            module,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            optimizer=optimizer,
+            schedule=schedule,
+        )
+        self._task = task
+        kind = None if module is not None else task_class(task, datamodule)
+        if metrics is None and kind is not None:
+            metrics = [kind.primary()]
+        self.metrics = _checked_metrics(metrics, kind, datamodule)
+        self._trained = [name for name in self.metrics if name not in cost_names()]
+        self._patience = early_stopping_patience
+        default = kind.primary() if kind is not None else next(iter(self._trained), "val_loss")
+        self._monitor = (
+            METRICS.parse(monitor or default, "monitor") if monitor else (METRICS.get(default))
+        )
+        _check_limits(max_epochs, max_steps, early_stopping_patience)
         for name, value, least in [
             ("seed", seed, 0),
             ("latency_batch_size", latency_batch_size, 1),
             ("throughput_batch_size", throughput_batch_size, 1),
             ("latency_threads", latency_threads, 1),
         ]:
-            if value < least:
-                raise ValueError(
-                    f"Expected argument `{name}` to be at least {least} but got {value}."
-                )
-        self._task_arguments: dict[str, Any] = {
-            "learning_rate": learning_rate,
-            "weight_decay": weight_decay,
-            "optimizer": optimizer,
-            "schedule": schedule,
-            "label_smoothing": label_smoothing,
-        }
-        check_training_arguments(**self._task_arguments)
+            check_at_least(name, value, least)
         self._trainer_arguments: dict[str, Any] = {
             "accelerator": accelerator,
             "devices": devices,
@@ -138,10 +173,8 @@ class TrainingEvaluator:
         }
         self.datamodule = datamodule
         self.inherit_weights = inherit_weights
-        self.metrics = tuple(metrics)
         self.seed = seed
-        self.device = _training.select_device(accelerator, devices)
-        self._patience = early_stopping_patience
+        self.device = select_device(accelerator, devices)
         meter = CostMeter(
             self.device,
             batch_size=latency_batch_size,
@@ -149,28 +182,29 @@ class TrainingEvaluator:
             training_batch_size=getattr(datamodule, "batch_size", 1),
             threads=latency_threads,
         )
-        meter.check(metrics)
-        self.costs = ArchitectureCosts(build, meter, seed)
+        meter.check(self.metrics)
+        self.costs = ArchitectureCosts(self.learner, meter, seed)
         """Cost metrics of architectures, which another evaluator may share."""
-        self._data: tuple[tuple[int, int, int], int] | None = None
+        self._sample: Sample | None = None
+        self._is_set_up = False
 
     def __call__(self, architecture: Architecture, *, report: Report | None = None) -> Evaluation:
         """Measure ``architecture``.
 
         Args:
             architecture: What ``build`` can build.
-            report: Called with the epoch, counted from 0, and ``val_accuracy``, ``val_loss`` and
-                ``train_loss``. What it raises, e.g. ``optuna.TrialPruned``, ends the training and
-                comes out unchanged.
+            report: Called with the epoch, counted from 0, and all that the module logged. What it
+                raises, e.g. ``optuna.TrialPruned``, ends the training and comes out unchanged.
 
         Returns:
             The metrics that were asked for, in their order.
 
         Raises:
             RuntimeError: If the training diverged, that is, the loss is not finite.
-            ValueError: If the supernet is of another space or has other sizes.
+            ValueError: If the supernet is of another space or has other sizes, or a metric was
+                not logged.
         """
-        with _training.evaluation(self.device):
+        with evaluation(self.device):
             measured = self._measure(architecture, report)
         return Evaluation({name: measured[name] for name in self.metrics})
 
@@ -181,8 +215,8 @@ class TrainingEvaluator:
         a later evaluation of the architecture has the same value.
 
         Args:
-            metric: A name of :data:`COST_METRICS`. Of ``params``, ``macs`` and
-                ``training_memory_mb`` nothing is allocated.
+            metric: A cost metric; see :func:`~lightning_modules.costs.cost_names`. Of counted ones
+                nothing is allocated.
             architecture: What ``build`` can build.
 
         Raises:
@@ -192,12 +226,11 @@ class TrainingEvaluator:
 
             ``Constraint("params", upper=1e5, function=partial(evaluator.cost, "params"))``
         """
-        if metric not in COST_METRICS:
+        if metric not in cost_names():
             raise ValueError(
-                f"Expected argument `metric` to be one of {list(COST_METRICS)} but got {metric!r}."
+                f"Expected argument `metric` to be one of {cost_names()} but got {metric!r}."
             )
-        input_shape, _ = self._prepared_data()
-        return self.costs.value(metric, architecture, input_shape)
+        return self.costs.value(metric, architecture, self._one_sample(architecture))
 
     def memory_constraint(self) -> Constraint:
         """Return the constraint that training fits into the memory of the device.
@@ -219,45 +252,113 @@ class TrainingEvaluator:
             return 0.0
 
     def _measure(self, architecture: Architecture, report: Report | None) -> dict[str, float]:
-        input_shape, num_classes = self._prepared_data()
-        network = _training.RANDOM_STATE.build(
-            self.costs.build, architecture, self.seed, self.device
-        )
+        self._set_up()
+        network = RANDOM_STATE.build(self.learner, architecture, self.seed, self.device)
         if self.inherit_weights is not None:
-            check_supernet(self.inherit_weights, architecture)
-            inherit_weights(network, self.inherit_weights, architecture)
+            _check_supernet(self.inherit_weights, architecture)
+            inherit(network, self.inherit_weights, architecture)
         known = self.costs.take(architecture)
-        wanted = [name for name in COST_METRICS if name in self.metrics and name not in known]
-        measured = known | self.costs.meter.measure(wanted, network, input_shape)
-        if set(self.metrics) & set(TRAINED_METRICS):
-            measured |= self._train(network, num_classes, report)
+        wanted = [n for n in self.metrics if n not in self._trained and n not in known]
+        measured = dict(known)
+        if wanted:
+            sample = self._one_sample(architecture, network)
+            measured |= self.costs.meter.measure(wanted, network, sample)
+        if self._trained:
+            measured |= self._train(network, report)
         return measured
 
-    def _prepared_data(self) -> tuple[tuple[int, int, int], int]:
+    def _set_up(self) -> None:
+        """Set the data up, and make the task for it."""
         with _LOCK:
-            if self._data is None:
+            if not self._is_set_up:
                 self.datamodule.prepare_data()
                 self.datamodule.setup("fit")
-                self._data = _training.data_description(self.datamodule)
-            return self._data
+                if self.learner.module is None:
+                    self.learner.task = make_task(self._task, self.datamodule)
+                self._is_set_up = True
 
-    def _train(
-        self, network: nn.Module, num_classes: int, report: Report | None
-    ) -> Mapping[str, float]:
-        classifier = ImageClassifier(network, num_classes=num_classes, **self._task_arguments)
-        follower = EpochFollower(report, self._trainer_arguments["max_steps"])
-        callbacks: list[pl.Callback] = [_training.DivergenceGuard(), follower]
+    def _one_sample(self, architecture: Architecture, network: nn.Module | None = None) -> Sample:
+        """Return the shape of a sample if the data has it, else the inputs of a real one."""
+        self._set_up()
+        with _LOCK:
+            if self._sample is None:
+                shape = getattr(self.datamodule, "input_shape", None)
+                if shape is not None:
+                    self._sample = tuple(map(int, shape))
+                else:
+                    if network is None:
+                        with RANDOM_STATE.kept(self.device):
+                            network = RANDOM_STATE.build(
+                                self.learner, architecture, self.seed, self.device
+                            )
+                    batch = draw_batches(self.datamodule, "train", 1, seed=self.seed)[0]
+                    self._sample = inputs_of(network, batch).map(lambda tensor: tensor[:1])
+            return self._sample
+
+    def _train(self, network: nn.Module, report: Report | None) -> Mapping[str, float]:
+        module = self.learner.lightning(network)
+        monitored = [self._monitor.name] if self._patience is not None else []
+        follower = EpochFollower(
+            report, self._trainer_arguments["max_steps"], [*self._trained, *monitored]
+        )
+        callbacks: list[pl.Callback] = [DivergenceGuard(), follower]
         if self._patience is not None:
-            callbacks.append(EarlyStopping("val_accuracy", mode="max", patience=self._patience))
-        with _training.quiet():
-            trainer = _training.make_trainer(callbacks=callbacks, **self._trainer_arguments)
+            mode = "max" if self._monitor.maximize else "min"
+            callbacks.append(
+                EarlyStopping(self._monitor.name, mode=mode, patience=self._patience, strict=False)
+            )
+        with quiet():
+            trainer = make_trainer(callbacks=callbacks, **self._trainer_arguments)
             try:
-                _training.run_trainer(
-                    trainer.fit, classifier, datamodule=copy.copy(self.datamodule)
-                )
-                last = _training.scalar_metrics(trainer)
+                run_trainer(trainer.fit, module, datamodule=copy.copy(self.datamodule))
+                last = scalar_metrics(trainer)
             finally:
-                _training.release(trainer, classifier)
+                release(trainer, module)
         if self._patience is not None and follower.epochs:
-            return max(follower.epochs, key=lambda metrics: metrics["val_accuracy"])
+            pick: Callable[..., Mapping[str, float]] = max if self._monitor.maximize else min
+            return pick(follower.epochs, key=lambda logged: logged[self._monitor.name])
+        require_logged(self._trained, last)
         return last
+
+
+def _checked_metrics(
+    metrics: Sequence[str] | None, task: type[Task] | None, datamodule: pl.LightningDataModule
+) -> tuple[str, ...]:
+    """Return the metrics, or raise a ValueError if one cannot be had."""
+    known = [*(task.trained_metrics() if task is not None else ()), *cost_names()]
+    named = not isinstance(metrics, str) and metrics and all(isinstance(n, str) for n in metrics)
+    if metrics is None or not named or (task is not None and not set(metrics) <= set(known)):
+        more = "" if task is not None else " and of values that the module logs"
+        raise ValueError(
+            f"Expected argument `metrics` to be names of {known}{more} but got {metrics!r}."
+        )
+    trained = sorted(set(metrics) - set(cost_names()))
+    if trained and getattr(datamodule, "train_on_validation", False):
+        raise ValueError(
+            "Expected argument `datamodule` to have a validation split, as the metrics "
+            f"{trained} need it, but got one with `train_on_validation`."
+        )
+    return tuple(metrics)
+
+
+def _check_limits(max_epochs: int, max_steps: int, patience: int | None) -> None:
+    """Raise a ValueError if a limit of the training is out of its range."""
+    check_at_least("max_epochs", max_epochs, 1)
+    if max_steps < 1 and max_steps != -1:
+        raise ValueError(
+            f"Expected argument `max_steps` to be at least 1, or -1, but got {max_steps}."
+        )
+    if patience is not None and patience < 1:
+        raise ValueError(
+            "Expected argument `early_stopping_patience` to be at least 1, or None, "
+            f"but got {patience}."
+        )
+
+
+def _check_supernet(supernet: Supernet, architecture: Architecture) -> None:
+    """Raise a ValueError if a supernet is not of the space of an architecture."""
+    if supernet.space.name != architecture.space:
+        raise ValueError(
+            "Expected argument `inherit_weights` to be a supernet of search space "
+            f"`{architecture.space}` but got one of `{supernet.space.name}`."
+        )

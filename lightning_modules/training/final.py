@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import copy
@@ -10,29 +9,42 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities.model_helpers import is_overridden
 import torch
-from torch import nn
 
-from lightning_modules.tasks.classification import ImageClassifier
-from lightning_modules.training import trainer as _training
+from lightning_modules._checks import check_at_least
+from lightning_modules.backbone import Build
+from lightning_modules.tasks import make_task
+from lightning_modules.tasks import Task
+from lightning_modules.training._follower import DivergenceGuard
 from lightning_modules.training.checkpoint import describe_build
 from lightning_modules.training.checkpoint import FinishedModel
 from lightning_modules.training.checkpoint import save_checkpoint
+from lightning_modules.training.device import empty_accelerator
+from lightning_modules.training.device import select_device
+from lightning_modules.training.learner import Learner
+from lightning_modules.training.learner import MakeModule
+from lightning_modules.training.module import TaskModule
+from lightning_modules.training.random_state import RANDOM_STATE
+from lightning_modules.training.trainer import make_trainer
+from lightning_modules.training.trainer import quiet
+from lightning_modules.training.trainer import run_trainer
 from optuna_nas import Architecture
 
 
 def train_final(
-    build: Callable[[Architecture], nn.Module],
+    build: Build,
     architecture: Architecture,
     datamodule: pl.LightningDataModule,
     path: str | Path,
     *,
+    task: str | type[Task] | Task | None = None,
+    module: MakeModule | None = None,
     max_epochs: int = 10,
     learning_rate: float | None = None,
-    weight_decay: float = 5e-4,
-    optimizer: str = "adamw",
-    schedule: str = "one_cycle",
-    label_smoothing: float = 0.0,
+    weight_decay: float | None = None,
+    optimizer: str | None = None,
+    schedule: str | None = None,
     accelerator: str = "auto",
     devices: int | str | list[int] = 1,
     strategy: Any = "auto",
@@ -44,23 +56,23 @@ def train_final(
 ) -> FinishedModel:
     """Train a finished architecture, test it once, and write it to a checkpoint.
 
-    Nothing is validated: training and validation split are both trained on. The global random
-    state is left as found.
+    A data module with the attribute ``train_on_validation`` gives training and validation split
+    together; nothing is validated then. The global random state is left as found.
 
     Args:
-        build: Makes the network of an architecture, e.g.
-            ``functools.partial(build_cell_network, input_shape=(1, 28, 28), num_classes=10)``.
+        build: Makes the backbone or network of an architecture, see
+            :class:`~lightning_modules.TrainingEvaluator`.
         architecture: The architecture to train.
         datamodule: The data, as for :class:`~lightning_modules.TrainingEvaluator`, and perhaps
-            with the attributes ``class_names``, ``mean`` and ``std``. A copy of it is used, with
-            ``train_on_validation`` turned on if it has that attribute.
+            with the attribute ``preprocessing``. A copy of it is used.
         path: The checkpoint to write; see :func:`~lightning_modules.load_checkpoint`.
+        task: What it is trained for; see :func:`~lightning_modules.tasks.make_task`.
+        module: In the place of a task, a module of the user's own.
         max_epochs: Number of epochs.
-        learning_rate: See :class:`~lightning_modules.ImageClassifier`, as for the next four.
+        learning_rate: See :class:`~lightning_modules.TaskModule`, as for the next three.
         weight_decay: Weight decay.
         optimizer: ``"adamw"`` or ``"sgd"``.
         schedule: ``"one_cycle"``, ``"cosine"`` or ``"constant"``.
-        label_smoothing: In [0, 1).
         accelerator: As ``devices``, ``strategy`` and ``precision``, an argument of
             :class:`pytorch_lightning.Trainer`.
         devices: Number or list of devices.
@@ -70,89 +82,75 @@ def train_final(
         progress: Whether to show Lightning's progress bar.
         callbacks: More callbacks for the training.
         network_info: How to rebuild the network, in plain JSON types. Needed only if ``build`` is
-            not a partial of one of :data:`~lightning_modules.BUILDERS`.
+            not a partial of the backbone of a kit.
 
     Returns:
-        The model, on the CPU, with its accuracy on the test split.
+        The model, on the CPU, with what was measured on the test split; nothing, if the module
+        tests nothing or there is no test split.
 
     Raises:
         ValueError: If an argument is out of its range.
         RuntimeError: If the training diverged, that is, the loss is not finite.
     """
-    if max_epochs < 1:
-        raise ValueError(f"Expected argument `max_epochs` to be at least 1 but got {max_epochs}.")
+    check_at_least("max_epochs", max_epochs, 1)
     datamodule = copy.copy(datamodule)
-    if hasattr(datamodule, "train_on_validation"):
-        datamodule.train_on_validation = True
+    on_everything = hasattr(datamodule, "train_on_validation")
+    if on_everything:
+        datamodule.train_on_validation = True  # type: ignore[attr-defined]
     datamodule.prepare_data()
     datamodule.setup("fit")
-    _, num_classes = _training.data_description(datamodule)
-    device = _training.select_device(accelerator, devices)
+    learner = Learner(
+        build,
+        module,
+        None if module is not None else make_task(task, datamodule),
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        optimizer=optimizer,
+        schedule=schedule,
+    )
+    device = select_device(accelerator, devices)
     try:
-        with _training.RANDOM_STATE.kept(device), _training.quiet():
-            classifier = ImageClassifier(
-                _training.RANDOM_STATE.build(build, architecture, seed, device),
-                num_classes=num_classes,
-                learning_rate=learning_rate,
-                weight_decay=weight_decay,
-                optimizer=optimizer,
-                schedule=schedule,
-                label_smoothing=label_smoothing,
-            )
-            trainer = _training.make_trainer(
+        with RANDOM_STATE.kept(device), quiet():
+            trained = learner.lightning(RANDOM_STATE.build(learner, architecture, seed, device))
+            trainer = make_trainer(
                 max_epochs=max_epochs,
                 accelerator=accelerator,
                 devices=devices,
                 strategy=strategy,
                 precision=precision,
-                limit_val_batches=0,
+                limit_val_batches=0 if on_everything else None,
                 enable_progress_bar=progress,
-                callbacks=[_training.DivergenceGuard(), *callbacks],
+                callbacks=[DivergenceGuard(), *callbacks],
             )
-            _training.run_trainer(trainer.fit, classifier, datamodule=datamodule)
-            accuracy = _test(trainer, classifier, datamodule, device)
-            info = describe_build(build) if network_info is None else network_info
-            model = _finished(classifier, architecture, datamodule, accuracy, info)
+            run_trainer(trainer.fit, trained, datamodule=datamodule)
+            model = FinishedModel(
+                trained.network.eval() if isinstance(trained, TaskModule) else trained.eval(),
+                architecture,
+                learner.task,
+                getattr(datamodule, "preprocessing", None),
+                _test(trainer, trained, datamodule, device),
+                describe_build(build) if network_info is None else network_info,
+            )
             save_checkpoint(trainer, model, Path(path))
     finally:
-        _training.empty_accelerator(device)
+        empty_accelerator(device)
     return model
 
 
 def _test(
     trainer: pl.Trainer,
-    classifier: ImageClassifier,
+    module: pl.LightningModule,
     datamodule: pl.LightningDataModule,
     device: torch.device,
-) -> float:
-    """Return the accuracy on the test split, each image counted once."""
+) -> dict[str, float]:
+    """Return what is measured on the test split, each sample counted once."""
+    if not is_overridden("test_step", module) or not is_overridden("test_dataloader", datamodule):
+        return {}
     if trainer.world_size > 1 and not torch.distributed.is_torchelastic_launched():
-        # Several processes would repeat images to have equal shares.
-        trainer = _training.make_trainer(
+        # Several processes would repeat samples to have equal shares.
+        trainer = make_trainer(
             accelerator="auto" if device.type != "cpu" else "cpu",
             devices=1 if device.index is None else [device.index],
         )
-    results = _training.run_trainer(trainer.test, classifier, datamodule=datamodule, verbose=False)
-    return float(results[0]["test_accuracy"])
-
-
-def _finished(
-    classifier: ImageClassifier,
-    architecture: Architecture,
-    datamodule: pl.LightningDataModule,
-    test_accuracy: float,
-    network_info: Mapping[str, Any],
-) -> FinishedModel:
-    input_shape, num_classes = _training.data_description(datamodule)
-    names = getattr(datamodule, "class_names", range(num_classes))
-    return FinishedModel(
-        network=classifier.network.eval(),
-        architecture=architecture,
-        input_shape=input_shape,
-        class_names=[str(name) for name in names],
-        mean=[float(value) for value in getattr(datamodule, "mean", [0.0] * input_shape[0])],
-        std=[float(value) for value in getattr(datamodule, "std", [1.0] * input_shape[0])],
-        test_accuracy=test_accuracy,
-        network_info=network_info,
-        resize=getattr(datamodule, "resize", "pad"),
-    )
+    results = run_trainer(trainer.test, module, datamodule=datamodule, verbose=False)
+    return {name: float(value) for result in results for name, value in result.items()}

@@ -174,10 +174,10 @@ class TaskModule(pl.LightningModule):
 
 def check_training_arguments(
     *,
-    learning_rate: float | None,
-    weight_decay: float,
-    optimizer: str,
-    schedule: str,
+    learning_rate: float | None = None,
+    weight_decay: float = 0.0,
+    optimizer: str = OPTIMIZERS[0],
+    schedule: str = SCHEDULES[0],
 ) -> None:
     """Raise a ValueError if an argument of :class:`TaskModule` is out of its range."""
     if learning_rate is not None and not learning_rate > 0:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lightning_modules.data import DigitsDataModule
 from lightning_modules.data import TrainingBatch
-from lightning_modules.data.augmentation import draw_crop_and_flip
+from lightning_modules.data._augmentation import draw_crop_and_flip
 
 
 class TestAugmentation:

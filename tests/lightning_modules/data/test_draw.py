@@ -240,7 +240,7 @@ class TestOurs:
         assert counts.max() - counts.min() <= 1
 
     def test_pictures_on_disk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("lightning_modules.data.folder.IN_MEMORY_BYTES", 0)
+        monkeypatch.setattr("lightning_modules.data.images.IN_MEMORY_BYTES", 0)
         for label in range(2):
             (tmp_path / str(label)).mkdir()
             for i in range(10):

@@ -14,9 +14,9 @@ from torch.utils.data import default_collate
 from lightning_modules.data import PictureFiles
 from lightning_modules.data import Split
 from lightning_modules.data import TrainingBatch
-from lightning_modules.data.loader import make_loader
-from lightning_modules.data.loader import SplitDataset
-from lightning_modules.data.normalise import Normaliser
+from lightning_modules.data._loader import make_loader
+from lightning_modules.data._loader import SplitDataset
+from lightning_modules.data._normalise import Normaliser
 
 
 NORMALISER = Normaliser(torch.tensor([0.5]), torch.tensor([0.25]))

@@ -11,7 +11,7 @@ import torch
 
 from lightning_modules.data import normalise
 from lightning_modules.data import PictureFiles
-from lightning_modules.data.normalise import measure
+from lightning_modules.data._normalise import measure
 
 
 def test_bytes_give_what_numbers_give() -> None:

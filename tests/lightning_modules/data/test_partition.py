@@ -8,8 +8,8 @@ import torch
 
 from lightning_modules.data import DataError
 from lightning_modules.data import DigitsDataModule
-from lightning_modules.data.partition import fixed_split
-from lightning_modules.data.partition import fixed_subset
+from lightning_modules.data._partition import fixed_split
+from lightning_modules.data._partition import fixed_subset
 
 
 class TestSplits:

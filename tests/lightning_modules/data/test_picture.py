@@ -10,9 +10,9 @@ from PIL import Image
 import pytest
 
 from lightning_modules.data import DataError
-from lightning_modules.data.picture import Header
-from lightning_modules.data.picture import read_header
-from lightning_modules.data.picture import read_picture
+from lightning_modules.data._picture import Header
+from lightning_modules.data._picture import read_header
+from lightning_modules.data._picture import read_picture
 
 
 def _read(path: Path, channels: int = 3, height: int = 8, width: int = 8, how: Any = "pad") -> Any:

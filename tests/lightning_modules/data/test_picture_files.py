@@ -9,7 +9,7 @@ import pytest
 
 from lightning_modules.data import DataError
 from lightning_modules.data import PictureFiles
-from lightning_modules.data.picture_files import report_broken
+from lightning_modules.data._picture_files import report_broken
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_broken_ones_are_left_out_of_a_batch(files: PictureFiles) -> None:
 
 
 def test_all_are_decoded_in_order(files: PictureFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lightning_modules.data.picture_files._CHUNK", 4)
+    monkeypatch.setattr("lightning_modules.data._picture_files._CHUNK", 4)
     with pytest.warns(UserWarning, match="1 of 6 pictures are left out. .*2.png"):
         found = [(index, int(pixels[0, 0, 0])) for index, pixels in files.decode("reading")]
     assert found == [(i, 40 * i) for i in (0, 1, 3, 4, 5)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lightning_modules.data.picture import Header
-from lightning_modules.data.picture_size import choose_size
+from lightning_modules.data._picture import Header
+from lightning_modules.data._picture_size import choose_size
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lightning_modules.data.progress import progress
+from lightning_modules.data._progress import progress
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from lightning_modules.data import DataError
 from lightning_modules.data import PictureFiles
 from lightning_modules.data import SearchData
 from lightning_modules.data import Split
-from lightning_modules.data.split import check_search_data
+from lightning_modules.data._split import check_search_data
 
 
 def _values(n: int = 4, *, dtype: torch.dtype = torch.float32, k: int = 2) -> Split:

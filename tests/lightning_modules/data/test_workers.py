@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lightning_modules.data import workers
-from lightning_modules.data.workers import default_workers
+from lightning_modules.data._workers import default_workers
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_default(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(workers, "_SHARED_MEMORY", SimpleNamespace(is_dir=lambda: True))
     usage = SimpleNamespace(free=int(shared))
-    monkeypatch.setattr("lightning_modules.data.workers.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("lightning_modules.data._workers.shutil.disk_usage", lambda _: usage)
     assert default_workers(3_000_000) == expected
 
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+import math
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lightning_modules.data.error import DataError
-from lightning_modules.data.image_layout import to_float
-from lightning_modules.data.normalise import Normaliser
-from lightning_modules.data.numpy_files import Array
-from lightning_modules.data.numpy_files import open_npz
-from lightning_modules.data.numpy_files import read_array
-from lightning_modules.data.numpy_files import read_npy
-from lightning_modules.data.picture import read_picture
+from lightning_modules.data._error import DataError
+from lightning_modules.data._image_layout import to_float
+from lightning_modules.data._normalise import Normaliser
+from lightning_modules.data._numpy_files import Array
+from lightning_modules.data._numpy_files import open_npz
+from lightning_modules.data._numpy_files import read_array
+from lightning_modules.data._numpy_files import read_npy
+from lightning_modules.data._picture import read_picture
 
 
 def make_transform(preprocessing: Mapping[str, Any]) -> Callable[[str | Path], Tensor]:
@@ -91,17 +92,26 @@ def _parts(preprocessing: Mapping[str, Any]) -> tuple[tuple[int, int, int], Norm
             'Expected argument `preprocessing` to have kind "images", input_shape, mean, std, and '
             f'resize "pad" or "crop" but got {dict(preprocessing)}.'
         )
-    channels, height, width = preprocessing["input_shape"]
-    for name in ("mean", "std"):
-        if len(preprocessing[name]) != channels:
+    shape = preprocessing["input_shape"]
+    is_shape = isinstance(shape, list | tuple) and len(shape) == 3
+    if not is_shape or not all(type(size) is int and size >= 1 for size in shape):
+        raise ValueError(f"Expected `input_shape` to be 3 sizes of at least 1 but got {shape!r}.")
+    for key, above in (("mean", -math.inf), ("std", 0.0)):
+        values = preprocessing[key]
+        fits = isinstance(values, list | tuple) and len(values) == shape[0]
+        if not fits or not all(_is_number(value) and value > above for value in values):
             raise ValueError(
-                f"Expected argument `preprocessing` to have a {name} for each of the {channels} "
-                f"channels of its input_shape but got {list(preprocessing[name])}."
+                f"Expected `{key}` to be a finite number{' above 0' if key == 'std' else ''} for "
+                f"each of the {shape[0]} channels but got {values!r}."
             )
     normaliser = Normaliser(
         torch.tensor(preprocessing["mean"]), torch.tensor(preprocessing["std"])
     )
-    return (channels, height, width), normaliser
+    return (shape[0], shape[1], shape[2]), normaliser
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
 
 
 def _fit(array: Array, input_shape: tuple[int, int, int], what: str) -> Tensor:

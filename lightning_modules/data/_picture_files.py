@@ -13,11 +13,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lightning_modules.data.error import DataError
-from lightning_modules.data.picture import read_picture
-from lightning_modules.data.picture import Resize
-from lightning_modules.data.progress import progress
-from lightning_modules.data.workers import usable_cores
+from lightning_modules.data._error import DataError
+from lightning_modules.data._picture import read_picture
+from lightning_modules.data._picture import Resize
+from lightning_modules.data._progress import progress
+from lightning_modules.data._workers import usable_cores
 
 
 _FEW = 3
@@ -34,7 +34,7 @@ class PictureFiles:
     Args:
         paths: The files.
         shape: Channels, height and width that every picture is converted to.
-        resize: See :func:`~lightning_modules.data.picture.read_picture`.
+        resize: See :func:`~lightning_modules.data._picture.read_picture`.
     """
 
     dtype = torch.uint8

@@ -9,11 +9,11 @@ from numpy.lib.npyio import NpzFile
 import torch
 from torch import Tensor
 
-from lightning_modules.data.error import DataError
-from lightning_modules.data.image_layout import to_float
-from lightning_modules.data.numpy_files import Array
-from lightning_modules.data.numpy_files import read_array
-from lightning_modules.data.numpy_files import read_shape
+from lightning_modules.data._error import DataError
+from lightning_modules.data._image_layout import to_float
+from lightning_modules.data._numpy_files import Array
+from lightning_modules.data._numpy_files import read_array
+from lightning_modules.data._numpy_files import read_shape
 
 
 class TargetReader:

@@ -12,20 +12,20 @@ from typing import Any
 
 import torch
 
-from lightning_modules.data.class_folders import ClassFolders
-from lightning_modules.data.class_folders import Files
-from lightning_modules.data.class_folders import list_class_folders
-from lightning_modules.data.datamodule import ImageDataModule
-from lightning_modules.data.error import DataError
-from lightning_modules.data.picture import Header
-from lightning_modules.data.picture import read_header
-from lightning_modules.data.picture import Resize
-from lightning_modules.data.picture_files import PictureFiles
-from lightning_modules.data.picture_files import report_broken
-from lightning_modules.data.picture_size import choose_size
-from lightning_modules.data.progress import progress
-from lightning_modules.data.split import SearchData
-from lightning_modules.data.split import Split
+from lightning_modules.data._class_folders import ClassFolders
+from lightning_modules.data._class_folders import Files
+from lightning_modules.data._class_folders import list_class_folders
+from lightning_modules.data._datamodule import ImageDataModule
+from lightning_modules.data._error import DataError
+from lightning_modules.data._picture import Header
+from lightning_modules.data._picture import read_header
+from lightning_modules.data._picture import Resize
+from lightning_modules.data._picture_files import PictureFiles
+from lightning_modules.data._picture_files import report_broken
+from lightning_modules.data._picture_size import choose_size
+from lightning_modules.data._progress import progress
+from lightning_modules.data._split import SearchData
+from lightning_modules.data._split import Split
 
 
 IN_MEMORY_BYTES = 256 * 2**20
@@ -42,7 +42,7 @@ class FolderDataModule(ImageDataModule):
     official splits. Without them the pictures are split 60/20/20 percent, with an official test
     split alone the training pictures are split 80/20: both fixed, and in each class.
 
-    Pictures are read as people see them, see :func:`~lightning_modules.data.picture.read_picture`:
+    Pictures are read as people see them, see :func:`~lightning_modules.data._picture.read_picture`:
     in colour unless all are grayscale. All get one size. :func:`choose_size` chooses it if nobody
     does; then :attr:`notice` tells it, and so does the logger of this module, at level INFO.
 
@@ -88,6 +88,11 @@ class FolderDataModule(ImageDataModule):
             raise DataError(
                 f"Expected argument `path` to be a folder of pictures but got {path}, {came}."
             )
+
+    @staticmethod
+    def reads(path: Path) -> bool:
+        """Tell whether a path is a folder."""
+        return path.is_dir()
 
     def read_search_data(self) -> SearchData:
         """Read the training and validation split; of the test pictures only the headers."""
@@ -181,3 +186,6 @@ def _in_memory(split: Split) -> Split:
         pictures[len(kept)] = torch.from_numpy(pixels)
         kept.append(index)
     return Split(pictures[: len(kept)], split.targets[torch.tensor(kept)])
+
+
+DATA = FolderDataModule

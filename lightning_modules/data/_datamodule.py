@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
 import threading
 from typing import Any
 
@@ -12,17 +15,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lightning_modules.data.augmentation import draw_crop_and_flip
-from lightning_modules.data.loader import make_loader
-from lightning_modules.data.loader import silence
-from lightning_modules.data.loader import SplitDataset
-from lightning_modules.data.loader import TrainingBatch
-from lightning_modules.data.prepared import normalised
-from lightning_modules.data.prepared import prepare
-from lightning_modules.data.prepared import PreparedData
-from lightning_modules.data.split import check_split
-from lightning_modules.data.split import SearchData
-from lightning_modules.data.split import Split
+from lightning_modules.data._augmentation import draw_crop_and_flip
+from lightning_modules.data._loader import make_loader
+from lightning_modules.data._loader import silence
+from lightning_modules.data._loader import SplitDataset
+from lightning_modules.data._loader import TrainingBatch
+from lightning_modules.data._new_images import make_transform
+from lightning_modules.data._prepared import normalised
+from lightning_modules.data._prepared import prepare
+from lightning_modules.data._prepared import PreparedData
+from lightning_modules.data._split import check_split
+from lightning_modules.data._split import SearchData
+from lightning_modules.data._split import Split
 
 
 _LOCK = threading.RLock()  # Of the module, as a data module has to pickle.
@@ -57,7 +61,7 @@ class ImageDataModule(pl.LightningDataModule, abc.ABC):
         horizontal_flip: Whether training images are mirrored left to right at random.
         num_workers: Processes that read batches. :obj:`None` is none for a split in memory; for
             pictures in files it depends on the machine, see
-            :func:`~lightning_modules.data.workers.default_workers`.
+            :func:`~lightning_modules.data._workers.default_workers`.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -101,6 +105,11 @@ class ImageDataModule(pl.LightningDataModule, abc.ABC):
         self._test: Split | None = None
         self._augmentation_generator: torch.Generator | None = None
 
+    @property
+    def task(self) -> str:
+        """Name of the task that the targets are for."""
+        return "classification"
+
     @abc.abstractmethod
     def read_search_data(self) -> SearchData:
         """Read the training and validation split, not normalised; called once."""
@@ -112,11 +121,6 @@ class ImageDataModule(pl.LightningDataModule, abc.ABC):
     # What builders and prediction need to know.
 
     @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
-
-    @property
     def input_shape(self) -> tuple[int, int, int]:
         """Shape of an image: channels, height, width."""
         channels, height, width = self._search_data().search.train.inputs.shape[1:]
@@ -126,6 +130,24 @@ class ImageDataModule(pl.LightningDataModule, abc.ABC):
     def class_names(self) -> list[str]:
         """Names of the classes in the order of the labels; none if the targets are values."""
         return list(self._search_data().search.class_names)
+
+    @property
+    def n_targets(self) -> int:
+        """Number of values to predict for each image, 0 if the targets are classes."""
+        targets = self._search_data().search.train.targets
+        if not targets.is_floating_point():
+            return 0
+        return int(targets.shape[1]) if targets.ndim > 1 else 1
+
+    @property
+    def target_mean(self) -> list[float]:
+        """Mean of each value to predict over the training split; none for classes."""
+        return self._target_moments()[0]
+
+    @property
+    def target_std(self) -> list[float]:
+        """Standard deviation of each value to predict; 1 for a constant one."""
+        return self._target_moments()[1]
 
     @property
     def mean(self) -> list[float]:
@@ -153,6 +175,20 @@ class ImageDataModule(pl.LightningDataModule, abc.ABC):
             "std": self.std,
             "resize": getattr(self, "resize", "pad"),
         }
+
+    @classmethod
+    def load_new(
+        cls, files: Sequence[str], preprocessing: Mapping[str, Any]
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Yield each file with its images; see :func:`~lightning_modules.data.load_images`."""
+        transform = make_transform(preprocessing)
+        for file in files:
+            yield file, transform(file)
+
+    @staticmethod
+    def check_preprocessing(preprocessing: Mapping[str, Any]) -> None:
+        """Raise a ValueError unless this is what :attr:`preprocessing` can be."""
+        make_transform(preprocessing)
 
     @property
     def notice(self) -> str | None:
@@ -257,6 +293,13 @@ class ImageDataModule(pl.LightningDataModule, abc.ABC):
         return self.trainer.strategy.root_device.type == "cuda"
 
     # Reading.
+
+    def _target_moments(self) -> tuple[list[float], list[float]]:
+        targets = self._search_data().search.train.targets
+        if not targets.is_floating_point():
+            return [], []
+        std, mean = torch.std_mean(targets.double().reshape(len(targets), -1), dim=0, correction=0)
+        return mean.tolist(), torch.where(std > 0, std, 1.0).tolist()
 
     def _search_data(self) -> PreparedData:
         with _LOCK:

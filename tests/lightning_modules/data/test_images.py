@@ -111,7 +111,7 @@ class TestFolder:
 
     def test_sizes(self, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
         _draw(folder / "dog" / "3.JPG", size=(9, 7), mode="L")
-        caplog.set_level(logging.INFO, "lightning_modules.data.folder")
+        caplog.set_level(logging.INFO, "lightning_modules.data.images")
         data = FolderDataModule(folder)
         assert data.input_shape == (1, 8, 8)
         assert data.notice is not None
@@ -272,7 +272,7 @@ class TestBrokenPictures:
     def test_half_a_file_on_disk(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, num_workers: int
     ) -> None:
-        monkeypatch.setattr("lightning_modules.data.folder.IN_MEMORY_BYTES", 0)
+        monkeypatch.setattr("lightning_modules.data.images.IN_MEMORY_BYTES", 0)
         for i in range(10):
             _draw(folder / "dog" / f"{i}.png", size=(60, 60), mode="L", seed=i)
         data = FolderDataModule(folder, image_size=8, num_workers=num_workers, batch_size=12)
@@ -324,7 +324,7 @@ class TestOnDisk:
 
     @pytest.fixture(autouse=True)
     def _nothing_in_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("lightning_modules.data.folder.IN_MEMORY_BYTES", 0)
+        monkeypatch.setattr("lightning_modules.data.images.IN_MEMORY_BYTES", 0)
 
     @pytest.mark.parametrize("num_workers", [0, 2])
     def test_same_batches_as_in_memory(

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lightning_modules.data.normalise import measure
-from lightning_modules.data.normalise import Normaliser
-from lightning_modules.data.partition import fixed_subset
-from lightning_modules.data.split import check_search_data
-from lightning_modules.data.split import SearchData
-from lightning_modules.data.split import Split
+from lightning_modules.data._normalise import measure
+from lightning_modules.data._normalise import Normaliser
+from lightning_modules.data._partition import fixed_subset
+from lightning_modules.data._split import check_search_data
+from lightning_modules.data._split import SearchData
+from lightning_modules.data._split import Split
 
 
 @dataclass(frozen=True)

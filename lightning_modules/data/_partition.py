@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lightning_modules.data.error import DataError
+from lightning_modules.data._error import DataError
 
 
 TRAIN_VALIDATION_TEST = (0.6, 0.2, 0.2)

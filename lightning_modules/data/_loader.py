@@ -18,10 +18,10 @@ from torch.utils.data import Dataset
 from torch.utils.data import RandomSampler
 from torch.utils.data import SequentialSampler
 
-from lightning_modules.data.normalise import Normaliser
-from lightning_modules.data.picture_files import PictureFiles
-from lightning_modules.data.split import Split
-from lightning_modules.data.workers import default_workers
+from lightning_modules.data._normalise import Normaliser
+from lightning_modules.data._picture_files import PictureFiles
+from lightning_modules.data._split import Split
+from lightning_modules.data._workers import default_workers
 
 
 # Workers would only slow down the indexing of tensors in memory.
@@ -121,7 +121,7 @@ def make_loader(
         batch_size: Samples of a batch.
         seed: Seed of the order; :obj:`None` for that of the data set.
         num_workers: Processes that read batches; :obj:`None` for none if the inputs are in
-            memory, else :func:`~lightning_modules.data.workers.default_workers`.
+            memory, else :func:`~lightning_modules.data._workers.default_workers`.
         pin_memory: Whether batches are put into page-locked memory, for a GPU.
     """
     silence(PossibleUserWarning, _WORKER_HINT)

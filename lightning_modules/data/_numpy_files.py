@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 import numpy.typing as npt
 
-from lightning_modules.data.error import DataError
+from lightning_modules.data._error import DataError
 
 
 Array = npt.NDArray[Any]

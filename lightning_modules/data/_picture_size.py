@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import statistics
 
-from lightning_modules.data.picture import Header
+from lightning_modules.data._picture import Header
 
 
 MAX_SIDE = 128

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_modules.data.picture_files import PictureFiles
+from lightning_modules.data._picture_files import PictureFiles
 
 
 MAX_SAMPLE = 5000

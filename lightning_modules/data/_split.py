@@ -8,8 +8,8 @@ from dataclasses import field
 import torch
 from torch import Tensor
 
-from lightning_modules.data.error import DataError
-from lightning_modules.data.picture_files import PictureFiles
+from lightning_modules.data._error import DataError
+from lightning_modules.data._picture_files import PictureFiles
 
 
 @dataclass(frozen=True)

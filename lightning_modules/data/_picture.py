@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 from PIL import ImageOps
 
-from lightning_modules.data.error import DataError
+from lightning_modules.data._error import DataError
 
 
 PICTURE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_modules.data.error import DataError
-from lightning_modules.data.numpy_files import Array
+from lightning_modules.data._error import DataError
+from lightning_modules.data._numpy_files import Array
 
 
 _CHANNELS = (1, 3, 4)

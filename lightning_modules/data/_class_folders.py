@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lightning_modules.data.error import DataError
-from lightning_modules.data.partition import fixed_split
-from lightning_modules.data.partition import TRAIN_VALIDATION
-from lightning_modules.data.partition import TRAIN_VALIDATION_TEST
-from lightning_modules.data.picture import PICTURE_SUFFIXES
+from lightning_modules.data._error import DataError
+from lightning_modules.data._partition import fixed_split
+from lightning_modules.data._partition import TRAIN_VALIDATION
+from lightning_modules.data._partition import TRAIN_VALIDATION_TEST
+from lightning_modules.data._picture import PICTURE_SUFFIXES
 
 
 _SPLITS = ("train", "val", "test")

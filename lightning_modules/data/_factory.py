@@ -1,0 +1,119 @@
+"""A data module by the name or the path that a user gives, and what reads new data for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from lightning_modules.registries import DATA
+
+
+def make_datamodule(data: str, **settings: Any) -> pl.LightningDataModule:
+    """Make a data module.
+
+    Args:
+        data: A name, such as ``"digits"``; the path of a file or folder that one of the data
+            modules reads, such as an ``.npz`` file or a folder of pictures (``"./digits"`` is a
+            folder of that name); or ``MODULE:NAME`` or ``FILE.py:NAME``, a class of data modules
+            or one that is made already.
+        settings: Arguments of the data module. Those that are :obj:`None` are left out.
+
+    Raises:
+        ValueError: If ``data`` is none of these, or the data module has no such argument.
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    kind = find_data(data)
+    if not isinstance(kind, type):
+        module: pl.LightningDataModule = kind
+        _check_settings(data, given, [])
+        return module
+    known = settings_of(kind)
+    _check_settings(data, given, known)
+    arguments = {"path": data} if hasattr(kind, "reads") else {}
+    made: pl.LightningDataModule = kind(**arguments, **given)
+    return made
+
+
+def find_data(data: str) -> Any:
+    """Return the class of data modules for a name or a path, or one that is made already.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    named = [name for name in DATA if not hasattr(DATA.get(name), "reads")]
+    if data in named or (":" in data and not Path(data).exists()):
+        return DATA.get(data)
+    path = Path(data).expanduser()
+    if data and path.exists():
+        for name in DATA:
+            reads = getattr(DATA.get(name), "reads", None)
+            if reads is not None and reads(path):
+                return DATA.get(name)
+    raise ValueError(
+        f"Expected argument `data` to be {', '.join(named)}, the path of an .npz file or of a "
+        f"folder of images, or MODULE:NAME or FILE.py:NAME but got {data!r}."
+    )
+
+
+def settings_of(kind: type) -> dict[str, inspect.Parameter]:
+    """Return the keyword arguments of a class, those that ``**kwargs`` passes on included."""
+    found: dict[str, inspect.Parameter] = {}
+    for ancestor in kind.__mro__:
+        own = ancestor.__dict__.get("__init__")
+        if own is None:
+            continue
+        parameters = list(inspect.signature(own).parameters.values())[1:]
+        for parameter in parameters:
+            if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+                found.setdefault(parameter.name, parameter)
+        if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    found.pop("path", None)
+    return found
+
+
+def _check_settings(data: str, given: Mapping[str, Any], known: Any) -> None:
+    for name, value in given.items():
+        if name not in known:
+            raise ValueError(
+                f"Expected no argument `{name}` for the data {data}, which has no such setting, "
+                f"but got {value!r}."
+            )
+
+
+def load_new(files: Sequence[str], preprocessing: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Load new data in the form that a network was trained on.
+
+    Args:
+        files: Their paths.
+        preprocessing: Of the data module of the training; ``kind`` is the name of the reader.
+
+    Yields:
+        Each file with the inputs in it, one or several samples.
+
+    Raises:
+        ValueError: If ``preprocessing`` is of no known reader, or damaged.
+        DataError: If a file cannot be read.
+    """
+    yield from _reader(preprocessing).load_new(files, preprocessing)
+
+
+def check_preprocessing(preprocessing: Mapping[str, Any]) -> None:
+    """Raise a ValueError unless a description of the form of data is one."""
+    _reader(preprocessing).check_preprocessing(preprocessing)
+
+
+def _reader(preprocessing: Mapping[str, Any]) -> Any:
+    kind = preprocessing.get("kind")
+    if kind not in DATA:
+        raise ValueError(
+            f"Expected argument `preprocessing` to have a kind of {', '.join(DATA)} but got "
+            f"{kind!r}."
+        )
+    return DATA.get(str(kind))
