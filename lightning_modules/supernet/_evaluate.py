@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from lightning_modules.costs.meter import ArchitectureCosts
-from lightning_modules.costs.meter import COST_METRICS
+from lightning_modules.costs.meter import cost_names
 from lightning_modules.costs.meter import CostMeter
 from lightning_modules.supernet._supernet import Supernet
 from optuna_nas import Architecture
@@ -37,7 +37,7 @@ class SupernetEvaluator:
         train_batches: Batches of images, alone or with labels, for the statistics; kept in memory.
         val_batches: Batches of images and labels on which the accuracy is measured; likewise.
         metrics: Names of the values to return: ``val_accuracy`` in [0, 1], ``val_loss`` in nats,
-            and names of :data:`~lightning_modules.COST_METRICS`.
+            and names of :func:`~lightning_modules.costs.cost_names`.
         costs: Where the cost metrics come from, e.g. those of a
             :class:`~lightning_modules.TrainingEvaluator`; by default they are measured on the
             supernet's device, one image at a time.
@@ -55,7 +55,7 @@ class SupernetEvaluator:
         metrics: Sequence[str] = _SCORES,
         costs: ArchitectureCosts | None = None,
     ) -> None:
-        known = (*_SCORES, *COST_METRICS)
+        known = (*_SCORES, *cost_names())
         if isinstance(metrics, str) or not metrics or not set(metrics) <= set(known):
             raise ValueError(
                 f"Expected argument `metrics` to be names of {list(known)} but got {metrics!r}."
@@ -119,7 +119,7 @@ class SupernetEvaluator:
         network = self.supernet.network_of(self.supernet.space.require_member(architecture))
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         known = self.costs.take(architecture)
-        wanted = [name for name in self.metrics if name in COST_METRICS and name not in known]
+        wanted = [name for name in self.metrics if name in cost_names() and name not in known]
         shape = tuple(self.val_batches[0][0].shape[1:])
         measured = known | self.costs.meter.measure(wanted, network, shape)
         if set(self.metrics) & set(_SCORES):
@@ -130,15 +130,15 @@ class SupernetEvaluator:
         """Return a cost metric; see :meth:`lightning_modules.TrainingEvaluator.cost`.
 
         Args:
-            metric: A name of :data:`~lightning_modules.COST_METRICS`.
+            metric: A name of :func:`~lightning_modules.costs.cost_names`.
             architecture: A member of the supernet's space.
 
         Raises:
             ValueError: If the metric is unknown.
         """
-        if metric not in COST_METRICS:
+        if metric not in cost_names():
             raise ValueError(
-                f"Expected argument `metric` to be one of {list(COST_METRICS)} but got {metric!r}."
+                f"Expected argument `metric` to be one of {cost_names()} but got {metric!r}."
             )
         channels, height, width = self.val_batches[0][0].shape[1:]
         return self.costs.value(metric, architecture, (channels, height, width))

@@ -19,7 +19,7 @@ from lightning_modules.supernet._optimizers import supernet_rate_factor
 from lightning_modules.supernet._paths import PathScores
 from lightning_modules.supernet._stage import DEFAULT_RELAXATION
 from lightning_modules.supernet.relaxations import Batch
-from lightning_modules.supernet.relaxations import find_relaxation
+from lightning_modules.registries import RELAXATIONS
 from lightning_modules.supernet.relaxations import Relaxation
 from lightning_modules.supernet.relaxations import Step
 from optuna_nas import Architecture
@@ -72,7 +72,7 @@ class SupernetSearch:
         training: Mapping[str, Any] | None = None,
         **network: Any,
     ) -> None:
-        kind = find_relaxation(relaxation)
+        kind = RELAXATIONS.get(relaxation)
         for name, value, least in [("n_epochs", n_epochs, 1), ("seed", seed, 0)]:
             if value < least:
                 raise ValueError(

@@ -27,7 +27,7 @@ from lightning_modules.supernet._settings import keep_settings
 from lightning_modules.supernet._stage_follower import EpochReport
 from lightning_modules.supernet._stage_follower import StageFollower
 from lightning_modules.supernet._supernet import Supernet
-from lightning_modules.supernet.relaxations import find_relaxation
+from lightning_modules.registries import RELAXATIONS
 from lightning_modules.supernet.relaxations import Relaxation
 from lightning_modules.training import trainer as _training
 from optuna_nas import Architecture
@@ -134,7 +134,7 @@ class SupernetStage:
     progress: bool = False
 
     def __post_init__(self) -> None:
-        self._kind = find_relaxation(self.relaxation)
+        self._kind = RELAXATIONS.get(self.relaxation)
         for name, value, least in [
             ("max_epochs", self.epochs, 1),
             ("n_paths", self.n_paths, 2),
