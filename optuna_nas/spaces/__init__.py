@@ -2,8 +2,6 @@
 
 from optuna_nas.spaces._architecture import Architecture
 from optuna_nas.spaces._architecture import Choice
-from optuna_nas.spaces._named import NAMED_SPACES
-from optuna_nas.spaces._named import read_named
 from optuna_nas.spaces._space import SearchSpace
 from optuna_nas.spaces._sub_space import SubSpace
 from optuna_nas.spaces.cell import CellSpace
@@ -54,7 +52,6 @@ __all__ = [
     "MobilePlan",
     "MobileSpace",
     "MobileStage",
-    "NAMED_SPACES",
     "NASNET_A",
     "NASNET_OPERATIONS",
     "NAS_BENCH_201_OPERATIONS",
@@ -63,6 +60,5 @@ __all__ = [
     "chain_layers",
     "darts_cells",
     "mobile_plan",
-    "read_named",
     "scaled_depth",
 ]
