@@ -1,12 +1,7 @@
 """Supernets: one network for all architectures of a space, trained before the study."""
 
-from lightning_modules.spaces.cell.supernet import CellSupernet
-from lightning_modules.spaces.chain.supernet import ChainSupernet
-from lightning_modules.spaces.darts.supernet import DartsSupernet
-from lightning_modules.spaces.mobile.supernet import MobileSupernet
 from lightning_modules.supernet._build import build_relaxed
 from lightning_modules.supernet._build import build_supernet
-from lightning_modules.supernet._build import SUPERNETS
 from lightning_modules.supernet._collapse import is_collapsed
 from lightning_modules.supernet._curvature import architecture_eigenvalue
 from lightning_modules.supernet._data import SupernetDataModule
@@ -35,18 +30,13 @@ from lightning_modules.supernet._supernet import Supernet
 
 
 __all__ = [
-    "CellSupernet",
-    "ChainSupernet",
     "CollapseGuard",
     "DEFAULT_RELAXATION",
-    "DartsSupernet",
     "Gate",
     "Gates",
     "MixedOperation",
-    "MobileSupernet",
     "PRIOR_FILE",
     "PathScores",
-    "SUPERNETS",
     "SUPERNET_FILE",
     "SUPERNET_SCHEDULES",
     "Supernet",

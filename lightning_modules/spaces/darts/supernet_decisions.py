@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution
 import torch
 from torch import Tensor
 
-from lightning_modules.costs._terms_by_space import choices_of
+from lightning_modules.costs.latency_terms import choices_of
 from optuna_nas.spaces import Choice
 
 

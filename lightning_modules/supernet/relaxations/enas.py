@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch import Tensor
 
-from lightning_modules.costs._terms_by_space import choices_of
+from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.supernet._evaluate import batch_statistics
 from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._supernet import Supernet

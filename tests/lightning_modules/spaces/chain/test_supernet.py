@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_modules import build_network
-from lightning_modules.costs._terms_by_space import choices_of
+from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import ChainSupernet
 from lightning_modules.supernet import Gate
