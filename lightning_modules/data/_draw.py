@@ -30,6 +30,7 @@ from torch.utils.data import SequentialSampler
 from torch.utils.data import Subset
 from torch.utils.data import TensorDataset
 
+from lightning_modules._checks import check_at_least
 from lightning_modules.training.trainer import make_trainer
 from lightning_modules.training.trainer import quiet
 
@@ -80,8 +81,7 @@ def draw_batches(
     if split not in ("train", "val"):
         raise ValueError(f'Expected argument `split` to be "train" or "val" but got {split!r}.')
     for name, value, least in (("n", n, 1), ("seed", seed, 0), ("batch_size", batch_size or 1, 1)):
-        if value < least:
-            raise ValueError(f"Expected argument `{name}` to be at least {least} but got {value}.")
+        check_at_least(name, value, least)
     data = copy.copy(datamodule)
     data.trainer = _validating_trainer(torch.device(device))
     with _seeded(seed), torch.no_grad():

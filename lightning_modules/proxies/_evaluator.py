@@ -14,13 +14,16 @@ import pytorch_lightning as pl
 import torch
 from torch.utils._pytree import tree_map
 
+from lightning_modules._checks import check_at_least
 from lightning_modules.backbone import Build
-from lightning_modules.data.draw import draw_batches
+from lightning_modules.data._draw import draw_batches
 from lightning_modules.proxies._compute import compute_proxies
 from lightning_modules.proxies._compute import find_proxies
 from lightning_modules.tasks import make_task
 from lightning_modules.tasks import Task
-from lightning_modules.training import trainer as _training
+from lightning_modules.training.device import select_device
+from lightning_modules.training.random_state import evaluation
+from lightning_modules.training.random_state import RANDOM_STATE
 from optuna_nas import Architecture
 from optuna_nas import Evaluation
 from optuna_nas.evaluation import Report
@@ -71,11 +74,8 @@ class ProxyEvaluator:
         accelerator: str = "auto",
     ) -> None:
         find_proxies("metrics", metrics)
-        for name, value, least in [("batch_size", batch_size, 2), ("seed", seed, 0)]:
-            if value < least:
-                raise ValueError(
-                    f"Expected argument `{name}` to be at least {least} but got {value}."
-                )
+        check_at_least("batch_size", batch_size, 2)
+        check_at_least("seed", seed, 0)
         self.build = build
         self.datamodule = datamodule
         self.task = task
@@ -85,7 +85,7 @@ class ProxyEvaluator:
                 METRICS.add(Metric(name, "maximize", source="proxy"))
         self.batch_size = batch_size
         self.seed = seed
-        self.device = _training.select_device(accelerator, 1)
+        self.device = select_device(accelerator, 1)
         self._drawn: tuple[Task, Any, Any] | None = None
 
     def __call__(self, architecture: Architecture, *, report: Report | None = None) -> Evaluation:
@@ -142,9 +142,9 @@ class ProxyEvaluator:
         return _RankScore(self, tuple(metrics), tuple(reference))
 
     def _measure(self, architecture: Architecture, metrics: Sequence[str]) -> dict[str, float]:
-        with _training.evaluation(self.device):
+        with evaluation(self.device):
             task, inputs, targets = self._task_and_batch()
-            network = _training.RANDOM_STATE.build(
+            network = RANDOM_STATE.build(
                 task.builder(self.build), architecture, self.seed, self.device
             ).to(self.device)
             return compute_proxies(network, inputs, targets, task.loss, metrics)
@@ -153,7 +153,7 @@ class ProxyEvaluator:
         with _LOCK:
             if self._drawn is None:
                 # Other threads make no networks while the global generators are seeded.
-                self._drawn = _training.RANDOM_STATE.seeded(self._draw, self.seed, self.device)
+                self._drawn = RANDOM_STATE.seeded(self._draw, self.seed, self.device)
             return self._drawn
 
     def _draw(self) -> tuple[Task, Any, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
-from torch import Tensor
 
 from lightning_modules.costs.measure import count_macs
+from lightning_modules.inputs import Inputs
 from lightning_modules.proxies._checks import checked_inputs
 from lightning_modules.tasks import Loss
 
@@ -17,20 +17,16 @@ def macs(network: nn.Module, inputs: Any, targets: Any = None, loss: Loss | None
 
     Args:
         network: Takes ``inputs``; left as found.
-        inputs: A tensor (batch, ...); at least 2 samples. Only the shape matters.
+        inputs: A tensor (batch, ...), or tuples or dicts of such; at least 2 samples. Only shape
+            and type matter.
         targets: Not used.
         loss: Not used.
 
     Raises:
         ValueError: If ``inputs`` have another form.
     """
-    inputs = checked_inputs(inputs)
-    if not isinstance(inputs, Tensor):
-        raise ValueError(
-            "Expected argument `inputs` to be one tensor for the proxy macs "
-            f"but got a {type(inputs).__name__}."
-        )
-    return float(count_macs(network, tuple(inputs.shape[1:])))
+    sample = Inputs((checked_inputs(inputs),)).map(lambda tensor: tensor[:1])
+    return float(count_macs(network, sample))
 
 
 PROXY = macs

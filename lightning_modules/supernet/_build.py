@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import inspect
 from typing import Any
 
+from lightning_modules.registries import RELAXATIONS
 from lightning_modules.spaces import as_kit
 from lightning_modules.spaces import Kit
 from lightning_modules.supernet._supernet import Supernet
-from lightning_modules.registries import RELAXATIONS
 from lightning_modules.supernet.relaxations import Relaxation
 from lightning_modules.tasks import Task
 from optuna_nas.spaces import SearchSpace

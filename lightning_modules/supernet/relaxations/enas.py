@@ -10,12 +10,12 @@ from torch import nn
 from torch import Tensor
 
 from lightning_modules.costs.latency_terms import choices_of
-from lightning_modules.supernet._evaluate import batch_statistics
+from lightning_modules.supernet._evaluate import path_output
 from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.supernet.relaxations._base import Backward
-from lightning_modules.supernet.relaxations._base import Samples
 from lightning_modules.supernet.relaxations._base import PathRelaxation
+from lightning_modules.supernet.relaxations._base import Samples
 from lightning_modules.supernet.relaxations._base import Step
 from optuna_nas import Architecture
 from optuna_nas.samplers.core._domain import Domain
@@ -40,9 +40,10 @@ class Enas(PathRelaxation):
     """One path a step, sampled by the policy of :class:`~optuna_nas.samplers.ReinforceSampler`.
 
     Pham et al., ICML 2018, section 2.2: the weights are trained on a path that the policy samples
-    (one a step), and the policy by REINFORCE on the score that sampled paths have on the
-    architecture's batch, the task's first metric, with a moving average of it as baseline and a bonus for entropy. The
-    paths see the statistics of that batch, as those of the supernet are a mixture of all paths.
+    (one a step), and the policy by REINFORCE on the score of sampled paths on the architecture's
+    batch, the task's first metric, with a moving average of it as baseline and a bonus for
+    entropy. The paths see the statistics of that batch, as those of the supernet are a mixture of
+    all paths.
 
     Args:
         supernet: The supernet that is to be trained.
@@ -188,8 +189,7 @@ class Enas(PathRelaxation):
 @torch.no_grad()
 def path_score(supernet: Supernet, architecture: Architecture, batch: Samples) -> float:
     """Return the task's score of a path on a batch, with the statistics of that batch."""
-    with batch_statistics(supernet):
-        output = supernet(batch.inputs, supernet.path(architecture))
+    output = path_output(supernet, batch.inputs, supernet.path(architecture))
     return float(supernet.task.score(output, batch.targets))
 
 

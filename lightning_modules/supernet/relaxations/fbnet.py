@@ -20,7 +20,8 @@ class FBNet(GumbelRelaxation):
 
     Section 3.4, equation 9: the temperature falls exponentially, from 5 by the factor exp(-0.045)
     an epoch over 90 epochs (section 4.1), here over the whole training. Gates that cannot mix
-    several choices take one, as in :class:`~lightning_modules.supernet.relaxations.Gdas`. The published loss has a latency term,
+    several choices take one, as in :class:`~lightning_modules.supernet.relaxations.Gdas`. The
+    published loss has a latency term, as by
     :class:`~lightning_modules.supernet.relaxations.LatencyFactor`.
     """
 

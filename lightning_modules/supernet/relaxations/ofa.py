@@ -13,8 +13,8 @@ from torch.utils._pytree import tree_map
 from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.supernet.relaxations._base import Backward
-from lightning_modules.supernet.relaxations._base import Samples
 from lightning_modules.supernet.relaxations._base import PathRelaxation
+from lightning_modules.supernet.relaxations._base import Samples
 from lightning_modules.supernet.relaxations._base import Step
 from optuna_nas import Architecture
 from optuna_nas.spaces import Choice
@@ -31,8 +31,8 @@ class ProgressiveShrinking(PathRelaxation):
     """The largest network, the smallest and random ones a step, the largest as their teacher.
 
     The sandwich rule with in-place distillation (Yu & Huang, ICCV 2019; Yu et al., BigNAS, ECCV
-    2020, section 3): the largest network learns the targets and the others its predictions, e.g. its
-    softmax, through which no gradient flows. The gradients of all are added up. The training
+    2020, section 3): the largest network learns the targets and the others its predictions, e.g.
+    its softmax, through which no gradient flows. The gradients of all are added up. The training
     shrinks progressively (Cai et al., Once-for-All, ICLR 2020, section 3.3): decisions are opened
     in phases, and until then take their largest choice. Once-for-All opens depth and width in
     two steps each, here they are opened at once.
@@ -55,7 +55,6 @@ class ProgressiveShrinking(PathRelaxation):
         ValueError: If no decision of the space is ordered, ``n_random`` is negative, or a phase
             begins outside [0, 1].
     """
-
 
     def __init__(
         self,
