@@ -1,4 +1,4 @@
-"""Choosing one trial of a Pareto front."""
+"""The best trials of a study, and the choice of one of them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,19 @@ from collections.abc import Sequence
 import math
 
 import numpy as np
+import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
+
+
+def best_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the feasible trials that no other dominates, best in the first objective first.
+
+    Of trials with equal values the first stays.
+    """
+    front = {tuple(trial.values): trial for trial in reversed(study.best_trials)}
+    sign = -1 if study.directions[0] == StudyDirection.MAXIMIZE else 1
+    return sorted(front.values(), key=lambda trial: (sign * trial.values[0], trial.number))
 
 
 def knee(front: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> FrozenTrial:
