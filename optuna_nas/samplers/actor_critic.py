@@ -137,3 +137,6 @@ class ActorCriticSampler(ControllerSampler):
             prior=prior,
             constraints=constraints,
         )
+
+
+SAMPLER = ActorCriticSampler

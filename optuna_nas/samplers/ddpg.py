@@ -151,3 +151,6 @@ class DDPGSampler(ControllerSampler):
         if not self._states[history].decisions:
             return domain.sample(rng)
         return super().propose(history, domain, rng)
+
+
+SAMPLER = DDPGSampler

@@ -199,3 +199,6 @@ def _crossover(crossover: str | Crossover) -> Crossover:
             f"but got {crossover!r}."
         )
     return known[crossover]
+
+
+SAMPLER = GeneticSampler

@@ -209,3 +209,6 @@ class LocalSearchSampler(ArchitectureSampler):
             return frozenset(near.key for near in cache.of(center, history, domain))
 
         return climb.following(history, neighbor_keys)
+
+
+SAMPLER = LocalSearchSampler

@@ -140,3 +140,6 @@ class PPOSampler(ControllerSampler):
             prior=prior,
             constraints=constraints,
         )
+
+
+SAMPLER = PPOSampler

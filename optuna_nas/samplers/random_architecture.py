@@ -49,3 +49,6 @@ class RandomArchitectureSampler(ArchitectureSampler):
     ) -> Params:
         """Draw again, so that the new architectures are equally likely."""
         return domain.sample(rng)
+
+
+SAMPLER = RandomArchitectureSampler

@@ -90,3 +90,6 @@ class RegularizedEvolutionSampler(ArchitectureSampler):
         chosen = rng.choice(len(living), size=self._sample_size, replace=False)
         parent = Population([living[i] for i in chosen])[0]
         return domain.mutate_one(domain.complete(parent.params, rng), rng)
+
+
+SAMPLER = RegularizedEvolutionSampler

@@ -119,3 +119,6 @@ class ReinforceSampler(ControllerSampler):
             prior=prior,
             constraints=constraints,
         )
+
+
+SAMPLER = ReinforceSampler

@@ -40,16 +40,6 @@ from optuna_nas.studies.full_disk import WholeLines
 SETTINGS = "search"
 """Study user attribute: the settings that a continued search must share."""
 
-_OURS = {
-    "genetic": "GeneticSampler",
-    "local-search": "LocalSearchSampler",
-    "regularized-evolution": "RegularizedEvolutionSampler",
-    "random-architecture": "RandomArchitectureSampler",
-    "reinforce": "ReinforceSampler",
-    "ppo": "PPOSampler",
-    "actor-critic": "ActorCriticSampler",
-    "ddpg": "DDPGSampler",
-}
 _PATIENT = {"connect_args": {"timeout": 60}}
 _MANY = 10
 _WAITS = (0.2, 0.5, 1, 2)
@@ -136,7 +126,7 @@ def new_name(prefix: str) -> str:
 
 def knows_prior(name: str) -> bool:
     """Tell whether the sampler with the given name can start from a prior; all of ours can."""
-    return name in _OURS
+    return samplers.accepts(samplers.SAMPLERS.get(name), "prior")
 
 
 def make_sampler(
@@ -150,22 +140,14 @@ def make_sampler(
     """Return the sampler with the given name; ours keep the constraints and use the prior.
 
     Raises:
-        CommandError: If it needs PyTorch and there is none.
+        CommandError: If there is none, or it cannot be made.
     """
-    if name in _OURS:
-        try:  # Some load PyTorch.
-            cls = getattr(samplers, _OURS[name])
-        except ImportError as error:
-            raise CommandError(str(error)) from error
-        made: optuna.samplers.BaseSampler = cls(
-            seed=seed, space=space, constraints=constraints, prior=prior
+    try:
+        return samplers.make_sampler(
+            name, seed=seed, space=space, constraints=constraints, prior=prior
         )
-        return made
-    if name == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    if name == "tpe":
-        return optuna.samplers.TPESampler(seed=seed)
-    return optuna.samplers.NSGAIISampler(seed=seed, population_size=20)
+    except ValueError as error:
+        raise as_command_error(error) from error
 
 
 def make_screening(

@@ -11,27 +11,19 @@ except ImportError as error:
         "PyTorch: install it with `pip install torch`."
     ) from error
 
-from optuna_nas.samplers.actor_critic import ActorCriticSampler
-from optuna_nas.samplers.ddpg import DDPGSampler
 from optuna_nas.samplers.policy._base import ControllerSampler
 from optuna_nas.samplers.policy._rewards import ChebyshevScalarization
 from optuna_nas.samplers.policy._rewards import MnasNetScalarization
 from optuna_nas.samplers.policy._rewards import Outcomes
 from optuna_nas.samplers.policy._rewards import RankReward
 from optuna_nas.samplers.policy._rewards import ScoreReward
-from optuna_nas.samplers.ppo import PPOSampler
-from optuna_nas.samplers.reinforce import ReinforceSampler
 
 
 __all__ = [
-    "ActorCriticSampler",
     "ChebyshevScalarization",
     "ControllerSampler",
-    "DDPGSampler",
     "MnasNetScalarization",
     "Outcomes",
-    "PPOSampler",
     "RankReward",
-    "ReinforceSampler",
     "ScoreReward",
 ]

@@ -24,12 +24,12 @@ from optuna_nas.samplers import ArchitectureSampler
 from optuna_nas.samplers import GeneticSampler
 from optuna_nas.samplers import LocalSearchSampler
 from optuna_nas.samplers import RegularizedEvolutionSampler
+from optuna_nas.samplers import ReinforceSampler
 from optuna_nas.samplers.core._domain import Domain
 from optuna_nas.samplers.core._foresight import Foresight
 from optuna_nas.samplers.core._history import History
 from optuna_nas.samplers.core._population import Population
 from optuna_nas.samplers.policy import RankReward
-from optuna_nas.samplers.policy import ReinforceSampler
 from optuna_nas.samplers.policy._replay import BlockRules
 from optuna_nas.samplers.policy._replay import Replay
 from optuna_nas.samplers.policy._rewards import penalties
