@@ -35,8 +35,8 @@ def prior_from_scores(
     Args:
         space: The search space.
         architectures: Members of it, at least 2; best drawn so that all choices appear equally.
-        scores: Higher is better, e.g. accuracies with the weights of a supernet, or a zero-cost
-            proxy. Only their order counts.
+        scores: Higher is better, e.g. what a supernet says of its paths, or a zero-cost proxy.
+            Only their order counts.
         temperature: By how much of the rank, in [0, 1], an effect must be larger to make a choice
             e times as likely; above 0.
         floor: That of :class:`Prior`.

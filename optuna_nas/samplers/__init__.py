@@ -12,7 +12,7 @@ from optuna_nas.samplers._registry import accepts
 from optuna_nas.samplers._registry import make_sampler
 from optuna_nas.samplers._registry import SAMPLERS
 from optuna_nas.samplers._screening import ScreeningSampler
-from optuna_nas.samplers.core._base import ArchitectureSampler
+from optuna_nas.samplers.core import ArchitectureSampler
 from optuna_nas.samplers.genetic import GeneticSampler
 from optuna_nas.samplers.local_search import LocalSearchSampler
 from optuna_nas.samplers.random_architecture import RandomArchitectureSampler
@@ -22,6 +22,7 @@ from optuna_nas.samplers.regularized_evolution import RegularizedEvolutionSample
 if TYPE_CHECKING:
     from optuna_nas.samplers.actor_critic import ActorCriticSampler
     from optuna_nas.samplers.ddpg import DDPGSampler
+    from optuna_nas.samplers.policy import ControllerSettings
     from optuna_nas.samplers.ppo import PPOSampler
     from optuna_nas.samplers.reinforce import ReinforceSampler
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ActorCriticSampler",
     "ArchitectureSampler",
+    "ControllerSettings",
     "DDPGSampler",
     "GeneticSampler",
     "LocalSearchSampler",
@@ -44,6 +46,7 @@ __all__ = [
 
 _LATER = {
     "ActorCriticSampler": "actor_critic",
+    "ControllerSettings": "policy",
     "DDPGSampler": "ddpg",
     "PPOSampler": "ppo",
     "ReinforceSampler": "reinforce",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _MISSING = object()
 
 
-class Domain:
+class TrialDomain:
     """The parameters that a sampler proposes for one trial.
 
     Args:

@@ -9,7 +9,7 @@ import weakref
 
 import numpy as np
 
-from optuna_nas.samplers.core._domain import Domain
+from optuna_nas.samplers.core._domain import TrialDomain
 from optuna_nas.samplers.core._history import History
 from optuna_nas.samplers.core._history import Individual
 from optuna_nas.samplers.core._surrogate import AdditiveModel
@@ -35,7 +35,7 @@ class Foresight:
         )
 
     def violation(
-        self, history: History, domain: Domain
+        self, history: History, domain: TrialDomain
     ) -> Callable[[Mapping[str, Any]], float] | None:
         """Return what predicts the violation of parameters, up to a factor.
 
@@ -59,7 +59,7 @@ class Foresight:
         return predict
 
     def _features_of(
-        self, members: list[Individual], domain: Domain, names: tuple[str, ...]
+        self, members: list[Individual], domain: TrialDomain, names: tuple[str, ...]
     ) -> np.ndarray:
         if names != self._names:
             self._names = names

@@ -15,17 +15,11 @@ from optuna_nas.samplers import ArchitectureSampler
 from optuna_nas.samplers import local_search as _local_search
 from optuna_nas.samplers import LocalSearchSampler
 from optuna_nas.samplers.core import _climb
-from optuna_nas.samplers.core._domain import Domain
+from optuna_nas.samplers.core._domain import TrialDomain
 from optuna_nas.samplers.core._history import History
-from tests.optuna_nas.samplers.test_rules import SAMPLERS
 
 
 CELL = CellSpace()
-
-
-@pytest.fixture(params=list(SAMPLERS))
-def make(request: pytest.FixtureRequest) -> Callable[..., ArchitectureSampler]:
-    return SAMPLERS[request.param]
 
 
 def count_convolutions(trial: optuna.Trial) -> float:
@@ -140,7 +134,7 @@ def test_the_model_of_local_search_knows_the_latest_names_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fitted = counted(monkeypatch, _local_search.AdditiveModel, "fit")
-    computed = counted(monkeypatch, Domain, "neighbors")
+    computed = counted(monkeypatch, TrialDomain, "neighbors")
     study = optuna.create_study(
         direction="maximize", sampler=LocalSearchSampler(seed=0, space=CELL)
     )

@@ -209,3 +209,36 @@ def test_listing_names_imports_nothing() -> None:
     assert "ppo" in names
     assert not [name for name in loaded if name.startswith(("optuna", "torch"))]
     assert not torch
+
+
+# Loading.
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_torch_is_loaded_on_first_use_only() -> None:
+    code = (
+        "import sys, optuna_nas, optuna_nas.samplers as samplers\n"
+        "before = 'torch' in sys.modules\n"
+        "samplers.PPOSampler\n"
+        "print(before, 'torch' in sys.modules)"
+    )
+    assert python(code) == "False True"
+
+
+def test_missing_torch_is_one_clear_sentence() -> None:
+    code = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"
+        "import optuna_nas.samplers\n"
+        "try:\n"
+        "    from optuna_nas.samplers import PPOSampler\n"
+        "except ImportError as error:\n"
+        "    print(error)"
+    )
+    found = python(code)
+    assert "need PyTorch: install it with `pip install torch`" in found
+    assert len(found.splitlines()) == 1
