@@ -10,6 +10,7 @@ import weakref
 
 import numpy as np
 
+from optuna_nas._additive_model import AdditiveModel
 from optuna_nas.constraints import Constraint
 from optuna_nas.prior import Prior
 from optuna_nas.samplers.core import ArchitectureSampler
@@ -22,7 +23,6 @@ from optuna_nas.samplers.core import NonDominated
 from optuna_nas.samplers.core import Params
 from optuna_nas.samplers.core import Population
 from optuna_nas.samplers.core import TrialDomain
-from optuna_nas.samplers.core._surrogate import AdditiveModel
 from optuna_nas.spaces import SearchSpace
 
 
