@@ -10,7 +10,6 @@ from torch import nn
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from lightning_modules.costs._terms_by_space import choices_of
 from lightning_modules.supernet._evaluate import batch_statistics
 from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._supernet import Supernet
@@ -29,6 +28,7 @@ from optuna_nas.samplers.policy import LstmWalk
 from optuna_nas.samplers.policy import PolicyOutput
 from optuna_nas.samplers.policy import PolicyState
 from optuna_nas.samplers.policy import walk_through
+from optuna_nas.spaces import choices_of
 
 
 _SAMPLED = 0xE7A5

@@ -18,7 +18,9 @@ from torch import Tensor
 
 from optuna_nas.prior import Prior
 from optuna_nas.samplers.core import _values
-from optuna_nas.spaces import _choices
+from optuna_nas.spaces import choice_at
+from optuna_nas.spaces import is_countable
+from optuna_nas.spaces import n_choices
 
 
 MAX_CHOICES = 64
@@ -53,9 +55,9 @@ class Decision:
         """Number of choices; 0 if the decision is continuous for the controller."""
         if isinstance(self.distribution, CategoricalDistribution):
             return len(self.distribution.choices)
-        if not _choices.is_countable(self.distribution):
+        if not is_countable(self.distribution):
             return 0
-        n = _choices.n_choices(self.distribution)
+        n = n_choices(self.distribution)
         return n if n <= MAX_CHOICES else 0
 
     def position(self, value: Any) -> float:
@@ -75,7 +77,7 @@ class Decision:
         """Return the value at a position."""
         distribution = self.distribution
         if self.n_choices:
-            return _choices.choice_at(distribution, int(position))
+            return choice_at(distribution, int(position))
         assert isinstance(distribution, FloatDistribution | IntDistribution)
         return _values.from_unit(distribution, position)
 
