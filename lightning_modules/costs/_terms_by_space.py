@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.costs.latency_terms import Domain
 from lightning_modules.costs.latency_terms import Factor
 from lightning_modules.costs.latency_terms import Operation
@@ -20,7 +19,6 @@ __all__ = [
     "LATENCY_TERMS",
     "Operation",
     "Term",
-    "choices_of",
     "operation",
 ]
 

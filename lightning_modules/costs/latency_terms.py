@@ -10,11 +10,11 @@ from itertools import product
 from typing import Any
 
 from optuna.distributions import BaseDistribution
-from optuna.distributions import CategoricalDistribution
-from optuna.distributions import IntDistribution
 import torch
 from torch import nn
 from torch import Tensor
+
+from optuna_nas.spaces import choices_of
 
 
 Size = tuple[int, int]
@@ -157,16 +157,3 @@ class Domain:
             index = self._indices[part].to(joint.device)
             known[part] = joint.new_zeros(n_values).index_add(0, index, joint)
         return known[part]
-
-
-def choices_of(distribution: BaseDistribution) -> Sequence[Any]:
-    """Return the choices in the order of the distribution.
-
-    Raises:
-        ValueError: If it is neither categorical nor of integers.
-    """
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices
-    if isinstance(distribution, IntDistribution):
-        return range(distribution.low, distribution.high + 1, distribution.step)
-    raise ValueError(f"Expected a categorical or an integer decision but got {distribution!r}.")

@@ -11,8 +11,8 @@ from optuna_nas.spaces._architecture import Architecture
 from optuna_nas.spaces._space import SearchSpace
 from optuna_nas.spaces.cell import CellSpace
 from optuna_nas.spaces.chain import ChainSpace
-from optuna_nas.spaces.darts._space import DartsSpace
-from optuna_nas.spaces.mobile._space import MobileSpace
+from optuna_nas.spaces.darts import DartsSpace
+from optuna_nas.spaces.mobile import MobileSpace
 
 
 def _small_mobile() -> MobileSpace:

@@ -11,7 +11,6 @@ from optuna.distributions import BaseDistribution
 from torch import nn
 
 from lightning_modules.costs._joins import Add
-from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.costs.latency_terms import Factor
 from lightning_modules.costs.latency_terms import Factors
 from lightning_modules.costs.latency_terms import fixed
@@ -26,6 +25,7 @@ from lightning_modules.spaces.cell.cells import edge_ends
 from lightning_modules.spaces.cell.cells import ReductionBlock
 from lightning_modules.spaces.cell.operations import make_operation
 from lightning_modules.spaces.cell.operations import OPERATIONS
+from optuna_nas.spaces import choices_of
 
 
 Shape = tuple[int, int, int]

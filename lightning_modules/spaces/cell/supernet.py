@@ -10,7 +10,6 @@ from typing import Any
 
 from torch import Tensor
 
-from lightning_modules.costs._terms_by_space import choices_of
 from lightning_modules.spaces.builders import build_cell_network
 from lightning_modules.spaces.builders import dead_edges
 from lightning_modules.spaces.cell.cells import Cell
@@ -24,6 +23,7 @@ from lightning_modules.supernet._gates import GateBoard
 from lightning_modules.supernet._gates import MixedOperation
 from lightning_modules.supernet._supernet import Supernet
 from optuna_nas import Architecture
+from optuna_nas.spaces import choices_of
 from optuna_nas.spaces import SearchSpace
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from torch import nn
 from torch import Tensor
 
-from lightning_modules.costs._terms_by_space import choices_of
 from lightning_modules.spaces.builders import build_chain_network
 from lightning_modules.spaces.cell.cells import check_sizes
 from lightning_modules.spaces.chain.supernet_layers import ChainHead
@@ -20,6 +19,7 @@ from lightning_modules.supernet._gates import GateBoard
 from lightning_modules.supernet._supernet import Supernet
 from optuna_nas import Architecture
 from optuna_nas.spaces import chain_layers
+from optuna_nas.spaces import choices_of
 from optuna_nas.spaces import SearchSpace
 
 

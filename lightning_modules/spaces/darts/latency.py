@@ -12,7 +12,6 @@ from torch import nn
 
 from lightning_modules.costs._joins import Add
 from lightning_modules.costs._joins import Concat
-from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.costs.latency_terms import Factor
 from lightning_modules.costs.latency_terms import Factors
 from lightning_modules.costs.latency_terms import fixed
@@ -26,6 +25,7 @@ from lightning_modules.spaces.cell.cells import check_sizes
 from lightning_modules.spaces.cell.operations import FactorizedReduce
 from lightning_modules.spaces.cell.operations import ReLUConvBN
 from lightning_modules.spaces.darts.operations import CELL_OPERATIONS
+from optuna_nas.spaces import choices_of
 
 
 _NO_CELL = Factor((), lambda: 0)

@@ -9,7 +9,6 @@ from typing import Any
 from torch import nn
 from torch import Tensor
 
-from lightning_modules.costs._terms_by_space import choices_of
 from lightning_modules.spaces.darts.network import build_darts_network
 from lightning_modules.spaces.darts.network import DartsNetwork
 from lightning_modules.spaces.darts.network import MakeEdges
@@ -24,6 +23,7 @@ from lightning_modules.supernet._gates import MixedOperation
 from lightning_modules.supernet._supernet import Supernet
 from optuna_nas import Architecture
 from optuna_nas.spaces import Choice
+from optuna_nas.spaces import choices_of
 from optuna_nas.spaces import SearchSpace
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.costs._terms_by_space import choices_of
 from lightning_modules.spaces.mobile.network import build_mobile_network
 from lightning_modules.spaces.mobile.supernet_network import ElasticNetwork
 from lightning_modules.supernet._elastic import part_of
@@ -16,6 +15,7 @@ from lightning_modules.supernet._gates import Gate
 from lightning_modules.supernet._gates import GateBoard
 from lightning_modules.supernet._supernet import Supernet
 from optuna_nas import Architecture
+from optuna_nas.spaces import choices_of
 from optuna_nas.spaces import SearchSpace
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_modules.costs._terms_by_space import choices_of
 from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.supernet.relaxations._base import Backward
 from lightning_modules.supernet.relaxations._base import Batch
@@ -17,6 +16,7 @@ from lightning_modules.supernet.relaxations._base import PathRelaxation
 from lightning_modules.supernet.relaxations._base import Step
 from optuna_nas import Architecture
 from optuna_nas.spaces import Choice
+from optuna_nas.spaces import choices_of
 from optuna_nas.spaces import SearchSpace
 
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_modules import build_network
-from lightning_modules.costs._terms_by_space import choices_of
 from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import ChainSupernet
 from lightning_modules.supernet import Gate
@@ -28,6 +27,7 @@ from optuna_nas import Architecture
 from optuna_nas import ChainSpace
 from optuna_nas import SearchSpace
 from optuna_nas.prior import Prior
+from optuna_nas.spaces import choices_of
 
 
 SPACE = ChainSpace(

@@ -17,40 +17,25 @@ from optuna.trial import TrialState
 from optuna_nas import _compat
 from optuna_nas.constraints import Constraint
 from optuna_nas.prior import Prior
-from optuna_nas.samplers.core._base import ArchitectureSampler
-from optuna_nas.samplers.core._domain import Domain
-from optuna_nas.samplers.core._history import History
-from optuna_nas.samplers.core._history import Params
-from optuna_nas.samplers.policy._agents import Agent
-from optuna_nas.samplers.policy._cache import ArtifactStore
-from optuna_nas.samplers.policy._cache import WeightCache
+from optuna_nas.samplers.core import ArchitectureSampler
+from optuna_nas.samplers.core import History
+from optuna_nas.samplers.core import Params
+from optuna_nas.samplers.core import TrialDomain
+from optuna_nas.samplers.policy._agent import Agent
 from optuna_nas.samplers.policy._decisions import Decision
-from optuna_nas.samplers.policy._learner import Learner
-from optuna_nas.samplers.policy._proposals import OpenWalk
-from optuna_nas.samplers.policy._proposals import walk_through
-from optuna_nas.samplers.policy._replay import BlockRules
+from optuna_nas.samplers.policy._learned_states import LearnedStates
 from optuna_nas.samplers.policy._replay import LOG_PROBS
 from optuna_nas.samplers.policy._replay import Replay
 from optuna_nas.samplers.policy._replay import SKIPPED
-from optuna_nas.samplers.policy._rewards import RankReward
-from optuna_nas.samplers.policy._rewards import Reward
-from optuna_nas.samplers.policy._state import State
-from optuna_nas.samplers.policy._taken import TakenTree
+from optuna_nas.samplers.policy._settings import ControllerSettings
+from optuna_nas.samplers.policy._state import PolicyState
+from optuna_nas.samplers.policy._taken_tree import TakenTree
+from optuna_nas.samplers.policy._walks import OpenWalk
+from optuna_nas.samplers.policy._walks import walk_through
 from optuna_nas.spaces import SearchSpace
 
 
 _MAX_WALKS = 256
-
-
-def check_ranges(**arguments: tuple[Any, str, bool]) -> None:
-    """Raise a ValueError for the first argument that is out of its range.
-
-    Args:
-        arguments: By name the value, the range in words, and whether the value is in it.
-    """
-    for name, (value, expected, is_valid) in arguments.items():
-        if not is_valid:
-            raise ValueError(f"Expected argument `{name}` to be {expected} but got {value}.")
 
 
 class ControllerSampler(ArchitectureSampler):
@@ -60,67 +45,41 @@ class ControllerSampler(ArchitectureSampler):
     are finished, and blocks are learned in order. So what is learned depends on the trials alone:
     every process that opens the study arrives at the same weights, whatever its seed.
 
-    A trial that is not finished when ``patience`` later ones are is marked as skipped in the
-    study and never learned from, also if it finishes after all.
+    A trial that is not finished when ``settings.patience`` later ones are is marked as skipped
+    in the study and never learned from, also if it finishes after all.
 
     Args:
-        agent: The learning algorithm with its settings.
-        block_size: Number of trials of a block.
-        patience: Number of later finished trials after which an unfinished trial is skipped.
-        reward: From values to rewards.
-        floor_reward: Reward of pruned and failed trials, and of the least infeasible ones; the
-            others are below it by up to 1.
-        learn_failures: Whether failed trials get the floor reward, else they are left out.
-        n_candidates: Number of architectures that the controller makes for a proposal; the first
-            one that is not taken and keeps the constraints is proposed.
-        artifact_store: If given, weights are cached there.
+        agent: The learning algorithm.
+        settings: How the study is followed; by default ``ControllerSettings()``.
         seed: Seed of the random numbers; see :class:`ArchitectureSampler`.
         space: Search space; see :class:`ArchitectureSampler`.
         prior: Where the controller starts; see :class:`ArchitectureSampler`.
         constraints: What proposals keep; see :class:`ArchitectureSampler`.
-
-    Raises:
-        ValueError: If an argument is out of its range.
     """
 
     def __init__(
         self,
         agent: Agent,
         *,
-        block_size: int,
-        patience: int,
-        reward: Reward | None,
-        floor_reward: float,
-        learn_failures: bool,
-        n_candidates: int,
-        artifact_store: ArtifactStore | None,
-        seed: int | None,
-        space: SearchSpace | None,
-        prior: Prior | None,
-        constraints: Sequence[Constraint],
+        settings: ControllerSettings | None = None,
+        seed: int | None = None,
+        space: SearchSpace | None = None,
+        prior: Prior | None = None,
+        constraints: Sequence[Constraint] = (),
     ) -> None:
-        check_ranges(
-            block_size=(block_size, "at least 1", block_size >= 1),
-            patience=(patience, "at least 1", patience >= 1),
-            n_candidates=(n_candidates, "at least 1", n_candidates >= 1),
-        )
         self._agent = agent
-        self._rules = BlockRules(
-            block_size, patience, reward or RankReward(), floor_reward, learn_failures
-        )
-        self._n_candidates = n_candidates
-        cache = WeightCache(artifact_store) if artifact_store is not None else None
-        self._learner = Learner(agent, cache)
+        self._settings = settings or ControllerSettings()
+        self._learned = LearnedStates(agent)
         super().__init__(seed=seed, space=space, prior=prior, constraints=constraints)
 
     def _reset(self) -> None:
         super()._reset()
         self._replays: weakref.WeakKeyDictionary[History, Replay] = weakref.WeakKeyDictionary()
         self._trees: weakref.WeakKeyDictionary[History, TakenTree] = weakref.WeakKeyDictionary()
-        self._states: weakref.WeakKeyDictionary[History, State] = weakref.WeakKeyDictionary()
+        self._states: weakref.WeakKeyDictionary[History, PolicyState] = weakref.WeakKeyDictionary()
         self._walks: OrderedDict[tuple[str, int], OpenWalk] = OrderedDict()
         self._made: list[tuple[Params, dict[str, float]]] = []
-        self._proposer = State()
+        self._proposer = PolicyState()
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
@@ -138,11 +97,11 @@ class ControllerSampler(ArchitectureSampler):
             study: A study over the same decisions, e.g. of another data set. Its directions may
                 differ; its rewards are relative to its own trials.
         """
-        replay = Replay(self._rules, study.directions, self._space)
+        replay = Replay(self._settings, study.directions, self._space)
         trials = _compat.in_number_order(study.get_trials(deepcopy=False))
         replay.update([trial for trial in trials if trial.state.is_finished()])
         with self._lock:
-            self._learner.pretrain(replay.blocks)
+            self._learned.pretrain(replay.blocks)
             self._states.clear()
 
     def weights(self, study: Study) -> dict[str, np.ndarray]:
@@ -157,10 +116,10 @@ class ControllerSampler(ArchitectureSampler):
         Returns:
             Weights and moments of the optimiser by name, float64.
         """
-        replay = Replay(self._rules, study.directions, self._space)
+        replay = Replay(self._settings, study.directions, self._space)
         replay.update(_compat.in_number_order(study.get_trials(deepcopy=False)))
         with self._lock:
-            state = self._learner.state(study, replay.blocks)
+            state = self._learned.after(replay.blocks)
         return {name: tensor.numpy().copy() for name, tensor in state.tensors.items()}
 
     # Following the study.
@@ -169,10 +128,10 @@ class ControllerSampler(ArchitectureSampler):
         history = super()._read(study, trial, anew=anew)
         replay = self._replays.get(history)
         if replay is None:
-            replay = Replay(self._rules, study.directions, self._space)
+            replay = Replay(self._settings, study.directions, self._space)
             self._replays[history] = replay
         replay.update(history.trials)
-        self._states[history] = self._learner.state(study, replay.blocks)
+        self._states[history] = self._learned.after(replay.blocks)
         for stalled in replay.stalled(history.trials):
             _compat.set_trial_system_attr(study, stalled, SKIPPED, True)
         return history
@@ -187,9 +146,9 @@ class ControllerSampler(ArchitectureSampler):
             return {}
         return super().infer_relative_search_space(study, trial)
 
-    def propose(self, history: History, domain: Domain, rng: np.random.Generator) -> Params:
+    def propose(self, history: History, domain: TrialDomain, rng: np.random.Generator) -> Params:
         """Let the controller make some architectures; the first acceptable one is proposed."""
-        n = self._n_candidates
+        n = self._settings.n_candidates
         self._proposer = self._states[history]
         self._made = walk_through(self._agent.walk(self._proposer, n), n, domain, rng)
         for params, _ in self._made:
@@ -198,7 +157,7 @@ class ControllerSampler(ArchitectureSampler):
         return self._made[-1][0]
 
     def _pool(
-        self, history: History, domain: Domain, rng: np.random.Generator, n: int
+        self, history: History, domain: TrialDomain, rng: np.random.Generator, n: int
     ) -> list[Params]:
         made = walk_through(self._agent.walk(self._states[history], n), n, domain, rng)
         return [params for params, _ in made]

@@ -1,4 +1,4 @@
-"""The autoregressive policy: an LSTM cell that walks through the decisions of an architecture."""
+"""The autoregressive policy: an LSTM cell that walks through the decisions of architectures."""
 
 from __future__ import annotations
 
@@ -17,60 +17,26 @@ from torch.nn.functional import pad
 
 from optuna_nas.prior import Prior
 from optuna_nas.samplers.policy._decisions import Decision
+from optuna_nas.samplers.policy._decisions import EncodedWalks
 from optuna_nas.samplers.policy._heads import categorical
+from optuna_nas.samplers.policy._heads import draw_choices
+from optuna_nas.samplers.policy._heads import draw_numbers
 from optuna_nas.samplers.policy._heads import flat_gaussian
+from optuna_nas.samplers.policy._heads import log_softmax
 from optuna_nas.samplers.policy._heads import squashed_gaussian
+from optuna_nas.samplers.policy._lstm import cell
 from optuna_nas.samplers.policy._lstm import lstm
+from optuna_nas.samplers.policy._lstm import split
+from optuna_nas.samplers.policy._settings import check_ranges
 from optuna_nas.samplers.policy._state import DTYPE
 from optuna_nas.samplers.policy._state import extended
 from optuna_nas.samplers.policy._state import generator
-from optuna_nas.samplers.policy._state import State
+from optuna_nas.samplers.policy._state import PolicyState
 from optuna_nas.samplers.policy._state import uniform
 
 
-Walked = Sequence[tuple[Decision, float]]
-"""The decisions of one architecture in order, each with its position."""
-
-
 @dataclass(frozen=True)
-class Batch:
-    """The decisions of ``n`` trials, padded to ``t`` steps; all of shape ``(t, n)``.
-
-    Args:
-        decision: Index of the decision in the state.
-        choice: Index of the choice; 0 where the decision is continuous.
-        number: The number in (0, 1); 0.5 where the decision is finite.
-        continuous: 1 where the decision is continuous, else 0.
-        mask: 1 where there is a decision, 0 where a trial has fewer than ``t``.
-    """
-
-    decision: Tensor
-    choice: Tensor
-    number: Tensor
-    continuous: Tensor
-    mask: Tensor
-
-
-def encode(state: State, walks: Sequence[Walked]) -> Batch:
-    """Bring the decisions of trials into one batch; all must be known to ``state``."""
-    index = {decision.key: i for i, decision in enumerate(state.decisions)}
-    shape = (max(map(len, walks)), len(walks))
-    decision, choice = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-    number, continuous, mask = np.full(shape, 0.5), np.zeros(shape), np.zeros(shape)
-    for n, walk in enumerate(walks):
-        for t, (made, position) in enumerate(walk):
-            decision[t, n] = index[made.key]
-            mask[t, n] = 1
-            if made.n_choices:
-                choice[t, n] = int(position)
-            else:
-                number[t, n] = position
-                continuous[t, n] = 1
-    return Batch(*map(torch.from_numpy, (decision, choice, number, continuous, mask)))
-
-
-@dataclass(frozen=True)
-class Output:
+class PolicyOutput:
     """What the policy says about a batch; all of shape ``(t, n)`` and 0 where there is no step.
 
     Args:
@@ -97,18 +63,25 @@ class LstmPolicy:
     stands on the same trunk.
 
     Args:
-        size: Number of LSTM units and length of the embeddings.
+        hidden_size: Number of LSTM units and length of the embeddings, at least 1.
         seed: Seed of the first weights.
         prior: If given, the first policy is close to it.
+
+    Raises:
+        ValueError: If ``hidden_size`` is out of its range.
     """
 
-    size: int
+    hidden_size: int
     seed: int
     prior: Prior | None = field(default=None, repr=False)
 
-    def initial(self) -> State:
+    def __post_init__(self) -> None:
+        check_ranges(hidden_size=(self.hidden_size, "at least 1"))
+
+    def initial(self) -> PolicyState:
         """Return the state before anything was learned, without decisions."""
-        size, rng, bound = self.size, generator(self.seed, ""), self.size**-0.5
+        size, rng = self.hidden_size, generator(self.seed, "")
+        bound = size**-0.5
         tensors = {
             "input": uniform(rng, bound, 4 * size, size),
             "hidden": uniform(rng, bound, 4 * size, size),
@@ -120,9 +93,9 @@ class LstmPolicy:
             "head": torch.zeros(0, size, dtype=DTYPE, device="cpu"),
             "head_bias": torch.zeros(0, dtype=DTYPE, device="cpu"),
         }
-        return State((), tensors)
+        return PolicyState((), tensors)
 
-    def extended(self, state: State, decisions: Iterable[Decision]) -> State:
+    def extended(self, state: PolicyState, decisions: Iterable[Decision]) -> PolicyState:
         """Return a state that knows further decisions, with their first weights."""
         return extended(state, decisions, self.rows)
 
@@ -134,13 +107,15 @@ class LstmPolicy:
         else:
             bias = flat_gaussian()
         return {
-            "decision": uniform(rng, 1.0, 1, self.size),
-            "choice": uniform(rng, 1.0, n, self.size),
-            "head": uniform(rng, 0.1 * self.size**-0.5, n, self.size),
+            "decision": uniform(rng, 1.0, 1, self.hidden_size),
+            "choice": uniform(rng, 1.0, n, self.hidden_size),
+            "head": uniform(rng, 0.1 * self.hidden_size**-0.5, n, self.hidden_size),
             "head_bias": torch.from_numpy(bias.astype(np.float32)).to(DTYPE),
         }
 
-    def __call__(self, state: State, tensors: Mapping[str, Tensor], batch: Batch) -> Output:
+    def __call__(
+        self, state: PolicyState, tensors: Mapping[str, Tensor], batch: EncodedWalks
+    ) -> PolicyOutput:
         """Say how probable the choices of a batch are.
 
         Args:
@@ -170,7 +145,72 @@ class LstmPolicy:
             log_probs = torch.where(is_continuous, densities, log_probs)
             entropies = torch.where(is_continuous, spreads, entropies)
         values = hidden @ tensors["value"] + tensors["value_bias"]
-        return Output(log_probs * batch.mask, entropies * batch.mask, values * batch.mask)
+        return PolicyOutput(log_probs * batch.mask, entropies * batch.mask, values * batch.mask)
+
+
+class LstmWalk:
+    """The policy walking through ``n`` architectures at once, one decision at a time.
+
+    Args:
+        policy: The policy.
+        state: Its weights; decisions that it does not know get their first weights.
+        n: Number of architectures.
+    """
+
+    def __init__(self, policy: LstmPolicy, state: PolicyState, n: int) -> None:
+        self._policy = policy
+        self._weights = {name: tensor.numpy() for name, tensor in state.tensors.items()}
+        rows = first_rows(state.decisions).tolist()
+        self._index = {d.key: (i, rows[i]) for i, d in enumerate(state.decisions)}
+        self._hidden = np.zeros((n, policy.hidden_size))
+        self._cell = np.zeros_like(self._hidden)
+        self._chosen = np.zeros_like(self._hidden)
+
+    def step(
+        self,
+        decision: Decision,
+        rng: np.random.Generator,
+        *,
+        members: np.ndarray | slice = slice(None),
+        given: float | None = None,
+        allowed: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Make one decision; see :meth:`Steps.step`."""
+        rows = self._rows(decision)
+        outputs = self._advance(rows["decision"], members) @ rows["head"].T + rows["head_bias"]
+        n = len(outputs)
+        if decision.n_choices:
+            scores = log_softmax(outputs)
+            if given is None:
+                choices = draw_choices(scores, rng, allowed)
+            else:
+                choices = np.full(n, int(given))
+            self._chosen[members] = rows["choice"][choices]
+            return choices.astype(float), scores[np.arange(n), choices]
+        parameters = torch.from_numpy(outputs)
+        numbers = draw_numbers(parameters, rng) if given is None else np.full(n, given)
+        constant, slope = rows["choice"]
+        self._chosen[members] = constant + (2 * numbers - 1)[:, None] * slope
+        return numbers, squashed_gaussian(parameters, torch.from_numpy(numbers))[0].numpy()
+
+    def _advance(self, decision: np.ndarray, members: np.ndarray | slice) -> np.ndarray:
+        """Return the cell's output after the choice before and for the next decision."""
+        inputs, hidden = decision + self._chosen[members], self._hidden[members]
+        gates = inputs @ self._weights["input"].T + hidden @ self._weights["hidden"].T
+        activated, self._cell[members], tanh = cell(
+            gates + self._weights["bias"], self._cell[members]
+        )
+        output: np.ndarray = split(activated)[2] * tanh
+        self._hidden[members] = output
+        return output
+
+    def _rows(self, decision: Decision) -> Mapping[str, np.ndarray]:
+        if decision.key not in self._index:
+            return {name: row.numpy() for name, row in self._policy.rows(decision).items()}
+        i, first = self._index[decision.key]
+        rows = slice(first, first + (decision.n_choices or 2))
+        parts = {name: self._weights[name][rows] for name in ("choice", "head", "head_bias")}
+        return {"decision": self._weights["decision"][i : i + 1], **parts}
 
 
 def first_rows(decisions: Sequence[Decision]) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from optuna_nas.samplers.core._history import Individual
 
 
-class Front:
+class NonDominated:
     """The individuals that no other dominates; infeasible ones only while there are no others.
 
     The members do not depend on the order in which individuals are added.

@@ -4,18 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from typing import Protocol
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 
-from optuna_nas.samplers.core._domain import Domain
-from optuna_nas.samplers.core._history import Params
-from optuna_nas.samplers.policy._agents import Steps
+from optuna_nas.samplers.core import Params
+from optuna_nas.samplers.core import TrialDomain
 from optuna_nas.samplers.policy._decisions import Decision
 
 
+class Steps(Protocol):
+    """Walks through the decisions of some architectures at once."""
+
+    def step(
+        self,
+        decision: Decision,
+        rng: np.random.Generator,
+        *,
+        members: np.ndarray | slice = ...,
+        given: float | None = ...,
+        allowed: np.ndarray | None = ...,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Make one decision.
+
+        Args:
+            decision: The decision.
+            rng: Random generator.
+            members: Indices of the architectures for which the decision is active.
+            given: If given, the position is not drawn.
+            allowed: If given, booleans of shape ``(n_choices,)``: what may be drawn.
+
+        Returns:
+            The positions and their log-probabilities, each of shape ``(len(members),)``; the
+            probabilities are the policy's, also where ``allowed`` excludes something, and NaN
+            where it has none.
+        """
+        ...
+
+
 def walk_through(
-    steps: Steps, n: int, domain: Domain, rng: np.random.Generator
+    steps: Steps, n: int, domain: TrialDomain, rng: np.random.Generator
 ) -> list[tuple[Params, dict[str, float]]]:
     """Make all decisions of ``n`` architectures.
 

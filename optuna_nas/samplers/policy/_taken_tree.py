@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from optuna_nas.samplers.core._asked import CLAIM
 from optuna_nas.samplers.policy._decisions import Decision
-from optuna_nas.samplers.policy._policy import Walked
+from optuna_nas.samplers.policy._decisions import Walked
 
 
 _Step = tuple[str, float]
