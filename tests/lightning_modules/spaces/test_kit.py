@@ -222,9 +222,7 @@ def test_a_path_is_the_single_network(name: str, task: Task) -> None:
 @pytest.mark.parametrize("name", ["cell", "darts"])
 def test_a_supernet_of_cells_takes_a_head_that_reads_maps(name: str) -> None:
     kit, sizes = KITS[name]
-    supernet = build_supernet(
-        kit.make_space(), FromMaps(2), input_shape=(1, 8, 8), **sizes
-    ).eval()
+    supernet = build_supernet(kit.make_space(), FromMaps(2), input_shape=(1, 8, 8), **sizes).eval()
     architecture, images = members(name)[0], torch.randn(2, 1, 8, 8)
     network = supernet.network_of(architecture).eval()
     output = supernet(images, supernet.path(architecture))

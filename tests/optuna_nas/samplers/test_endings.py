@@ -18,18 +18,13 @@ from optuna_nas.samplers import ArchitectureSampler
 from optuna_nas.samplers import LocalSearchSampler
 from optuna_nas.samplers.core._asked import Endings
 from optuna_nas.samplers.core._asked import Key
-from tests.optuna_nas.samplers.test_rules import CONTROLLERS
-from tests.optuna_nas.samplers.test_rules import SAMPLERS
+from tests.optuna_nas.samplers.sampler_table import CONTROLLERS
+from tests.optuna_nas.samplers.sampler_table import SAMPLERS
 
 
 CELL = CellSpace()
 A, B = IntDistribution(0, 2), IntDistribution(0, 3)
 ALL_PAIRS = set(itertools.product(range(3), range(4)))
-
-
-@pytest.fixture(params=list(SAMPLERS))
-def make(request: pytest.FixtureRequest) -> Callable[..., ArchitectureSampler]:
-    return SAMPLERS[request.param]
 
 
 def pair(trial: optuna.Trial) -> float:

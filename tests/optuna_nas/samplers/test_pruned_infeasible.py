@@ -24,13 +24,12 @@ from optuna_nas.samplers import ArchitectureSampler
 from optuna_nas.samplers import GeneticSampler
 from optuna_nas.samplers import LocalSearchSampler
 from optuna_nas.samplers import RegularizedEvolutionSampler
-from optuna_nas.samplers.core._domain import Domain
+from optuna_nas.samplers import ReinforceSampler
+from optuna_nas.samplers.core._domain import TrialDomain
 from optuna_nas.samplers.core._foresight import Foresight
 from optuna_nas.samplers.core._history import History
 from optuna_nas.samplers.core._population import Population
-from optuna_nas.samplers.policy import RankReward
-from optuna_nas.samplers.policy import ReinforceSampler
-from optuna_nas.samplers.policy._replay import BlockRules
+from optuna_nas.samplers.policy import ControllerSettings
 from optuna_nas.samplers.policy._replay import Replay
 from optuna_nas.samplers.policy._rewards import penalties
 
@@ -135,7 +134,7 @@ def test_feasible_before_infeasible_and_these_by_violation() -> None:
 
 
 def test_foresight_needs_pruned_trials_and_predicts_their_violation() -> None:
-    domain = Domain(WIDE.distributions, WIDE, None)
+    domain = TrialDomain(WIDE.distributions, WIDE, None)
     rng = np.random.default_rng(0)
 
     def violations(state: TrialState, n: int) -> History:
@@ -168,8 +167,7 @@ def test_foresight_needs_pruned_trials_and_predicts_their_violation() -> None:
 
 
 def test_rewards_of_infeasible_trials_fall_with_their_violation() -> None:
-    rules = BlockRules(5, 9, RankReward(), -1.0, learn_failures=True)
-    replay = Replay(rules, [StudyDirection.MAXIMIZE], WIDE)
+    replay = Replay(ControllerSettings(block_size=5), [StudyDirection.MAXIMIZE], WIDE)
     replay.update(
         [
             trial_of(TrialState.PRUNED, 3.0),
@@ -179,7 +177,7 @@ def test_rewards_of_infeasible_trials_fall_with_their_violation() -> None:
             trial_of(TrialState.PRUNED, 2.0),
         ]
     )
-    rewards = [record.reward for record in replay.blocks[0].records]
+    rewards = [episode.reward for episode in replay.blocks[0].episodes]
     np.testing.assert_allclose(rewards, [-2, -1, 0, -1, -1.5])
     np.testing.assert_allclose(penalties([5, 1, 2, 3], 2), [1 / 3, 2 / 3])
     assert penalties([7.0], 1) == [0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.pruners import HyperbandPruner
 import pytest
@@ -15,17 +14,11 @@ from optuna_nas.samplers import ArchitectureSampler
 from optuna_nas.samplers import local_search as _local_search
 from optuna_nas.samplers import LocalSearchSampler
 from optuna_nas.samplers.core import _climb
-from optuna_nas.samplers.core._domain import Domain
+from optuna_nas.samplers.core._domain import TrialDomain
 from optuna_nas.samplers.core._history import History
-from tests.optuna_nas.samplers.test_rules import SAMPLERS
 
 
 CELL = CellSpace()
-
-
-@pytest.fixture(params=list(SAMPLERS))
-def make(request: pytest.FixtureRequest) -> Callable[..., ArchitectureSampler]:
-    return SAMPLERS[request.param]
 
 
 def count_convolutions(trial: optuna.Trial) -> float:
@@ -140,7 +133,7 @@ def test_the_model_of_local_search_knows_the_latest_names_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fitted = counted(monkeypatch, _local_search.AdditiveModel, "fit")
-    computed = counted(monkeypatch, Domain, "neighbors")
+    computed = counted(monkeypatch, TrialDomain, "neighbors")
     study = optuna.create_study(
         direction="maximize", sampler=LocalSearchSampler(seed=0, space=CELL)
     )
@@ -150,13 +143,3 @@ def test_the_model_of_local_search_knows_the_latest_names_alone(
     assert max(n_columns[150:]) <= 30 + 2 * 101
     # Neighbours of a centre stay what they are.
     assert len(computed) <= len({trial.number for trial in study.trials}) / 2
-
-
-def test_the_model_is_the_same_by_either_system() -> None:
-    rng = np.random.default_rng(0)
-    x, ranks = (rng.random((20, 30)) < 0.3).astype(float), np.arange(20.0)
-    new = (rng.random((5, 30)) < 0.3).astype(float)
-    model = _local_search.AdditiveModel().fit(x, ranks)
-    y = ranks / 19
-    effects = np.linalg.solve(x.T @ x + np.eye(30), x.T @ (y - y.mean()))
-    np.testing.assert_allclose(model.predict(new), new @ effects + y.mean())

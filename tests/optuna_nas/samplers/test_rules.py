@@ -24,63 +24,17 @@ from optuna_nas import ChainSpace
 from optuna_nas import CustomSpace
 from optuna_nas import SearchSpace
 from optuna_nas.prior import Prior
-from optuna_nas.samplers import ActorCriticSampler
 from optuna_nas.samplers import ArchitectureSampler
-from optuna_nas.samplers import DDPGSampler
 from optuna_nas.samplers import GeneticSampler
-from optuna_nas.samplers import LocalSearchSampler
-from optuna_nas.samplers import PPOSampler
-from optuna_nas.samplers import RandomArchitectureSampler
-from optuna_nas.samplers import RegularizedEvolutionSampler
-from optuna_nas.samplers import ReinforceSampler
-from optuna_nas.samplers import ScreeningSampler
 from tests.optuna_nas.samplers.databases import sqlite
+from tests.optuna_nas.samplers.sampler_table import CONTROLLERS
+from tests.optuna_nas.samplers.sampler_table import SAMPLERS
 
-
-SAMPLERS: dict[str, Callable[..., ArchitectureSampler]] = {
-    "genetic": lambda **kwargs: GeneticSampler(population_size=8, **kwargs),
-    "genetic-replacing": lambda **kwargs: GeneticSampler(
-        population_size=6,
-        elite_size=1,
-        selection="roulette",
-        crossover="one_point",
-        **kwargs,
-    ),
-    "genetic-adaptive": lambda **kwargs: GeneticSampler(
-        selection="rank",
-        crossover="two_point",
-        mutation="step",
-        mutation_prob="adaptive",
-        **kwargs,
-    ),
-    "regularized-evolution": lambda **kwargs: RegularizedEvolutionSampler(**kwargs),
-    "local-search": lambda **kwargs: LocalSearchSampler(**kwargs),
-    "local-search-best": lambda **kwargs: LocalSearchSampler(
-        n_initial=3, improvement="best", order="random", **kwargs
-    ),
-    "random-architecture": lambda **kwargs: RandomArchitectureSampler(**kwargs),
-    "screening": lambda **kwargs: ScreeningSampler(
-        GeneticSampler(population_size=8, space=kwargs.get("space"), seed=kwargs.get("seed")),
-        len,
-        pool=3,
-        **kwargs,
-    ),
-    "reinforce": lambda **kwargs: ReinforceSampler(block_size=5, **kwargs),
-    "ppo": lambda **kwargs: PPOSampler(block_size=5, **kwargs),
-    "actor-critic": lambda **kwargs: ActorCriticSampler(block_size=5, **kwargs),
-    "ddpg": lambda **kwargs: DDPGSampler(block_size=5, **kwargs),
-}
 
 LEARNING = [name for name in SAMPLERS if not name.startswith("random")]
-CONTROLLERS = ("reinforce", "ppo", "actor-critic", "ddpg")
 
 CELL = CellSpace()
 CHAIN = ChainSpace()
-
-
-@pytest.fixture(params=list(SAMPLERS))
-def make(request: pytest.FixtureRequest) -> Callable[..., ArchitectureSampler]:
-    return SAMPLERS[request.param]
 
 
 @pytest.fixture(params=LEARNING)

@@ -18,15 +18,9 @@ import pytest
 from optuna_nas import CustomSpace
 from optuna_nas.samplers import ScreeningSampler
 from optuna_nas.samplers.core import _values
-from tests.optuna_nas.samplers.test_rules import SAMPLERS
 
 
 SPACE = CustomSpace({"x": IntDistribution(1, 9), "z": FloatDistribution(0, 1, step=0.1)})
-
-
-@pytest.fixture(params=list(SAMPLERS))
-def make(request: pytest.FixtureRequest) -> Callable[..., BaseSampler]:
-    return SAMPLERS[request.param]
 
 
 # Float steps.

@@ -39,7 +39,9 @@ def cell(*operations: str) -> Architecture:
 
 def small(architecture: Architecture, **arguments: Any) -> Any:
     sizes: dict[str, Any] = {"channels": 4, "cells_per_stage": 1, "stages": 2}
-    backbone = build_cell_backbone(architecture, **({"input_shape": (1, 8, 8)} | sizes | arguments))
+    backbone = build_cell_backbone(
+        architecture, **({"input_shape": (1, 8, 8)} | sizes | arguments)
+    )
     return Classification(3).network(backbone)
 
 
@@ -180,9 +182,7 @@ def test_wrong_architectures() -> None:
     with pytest.raises(ValueError, match="`architecture` to be a cell"):
         build_cell_backbone(ChainSpace().from_string("C"), input_shape=(1, 8, 8))
     with pytest.raises(ValueError, match="operation of"):
-        build_cell_backbone(
-            Architecture("cell", {"edge_0_1": "conv_9x9"}), input_shape=(1, 8, 8)
-        )
+        build_cell_backbone(Architecture("cell", {"edge_0_1": "conv_9x9"}), input_shape=(1, 8, 8))
     with pytest.raises(ValueError, match=r"`input_shape` .* but got \(1, 0, 8\)"):
         build_cell_backbone(cell("333333"), input_shape=(1, 0, 8))
 

@@ -12,23 +12,23 @@ from torch.nn import functional as F
 
 from lightning_modules import build_chain_backbone
 from lightning_modules import Classification
-from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.spaces.chain import ChainSupernet
 from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import Gate
 from lightning_modules.supernet import inherit_weights
 from lightning_modules.supernet import recalibrate
 from lightning_modules.supernet._evaluate import batch_statistics
-from lightning_modules.supernet.relaxations import Samples
 from lightning_modules.supernet.relaxations import Darts
 from lightning_modules.supernet.relaxations import Gdas
 from lightning_modules.supernet.relaxations import LogitRelaxation
 from lightning_modules.supernet.relaxations import PartialChannels
+from lightning_modules.supernet.relaxations import Samples
 from lightning_modules.supernet.relaxations import Step
 from optuna_nas import Architecture
 from optuna_nas import ChainSpace
 from optuna_nas import SearchSpace
 from optuna_nas.prior import Prior
+from optuna_nas.spaces import choices_of
 
 
 SPACE = ChainSpace(

@@ -17,7 +17,6 @@ from lightning_modules import Classification
 from lightning_modules import count_macs
 from lightning_modules import count_params
 from lightning_modules import DartsCell
-from lightning_modules import DartsBackbone
 from lightning_modules import TrainingEvaluator
 from lightning_modules.data import DigitsDataModule
 from lightning_modules.spaces.darts.operations import FactorizedConv
@@ -215,9 +214,7 @@ def build_cell(nodes: str, *, reduction: bool) -> DartsCell:
         f"Genotype(normal=[{edges}],normal_concat={concat},"
         f"reduce=[{edges}],reduce_concat={concat})"
     )
-    network = build_darts_backbone(
-        architecture, input_shape=(3, 9, 9), channels=4, cells=4
-    )
+    network = build_darts_backbone(architecture, input_shape=(3, 9, 9), channels=4, cells=4)
     cell = network.cells[1 if reduction else 0]
     assert isinstance(cell, DartsCell)
     return cell.eval()

@@ -42,6 +42,8 @@ EVERYTHING = MobileSpace(
     width_coefficients=(1.0, 1.5, 0.7),
     depth_coefficients=(1.0, 1.6, 0.5),
 )
+
+
 def make(space: SearchSpace, **arguments: Any) -> MobileSupernet:
     """Return a supernet in which weights, normalisation and statistics are all of their own."""
     torch.manual_seed(0)

@@ -179,9 +179,7 @@ def test_equal_keys_are_equal_functions() -> None:
         for blocks in ("k3e3_relu,skip,k5e6_relu,skip", "k3e3_relu,k5e6_relu")
     )
     assert space.canonical_key(one) == space.canonical_key(other)
-    first, second = (
-        build_mobile_backbone(a, input_shape=(1, 9, 9)).eval() for a in (one, other)
-    )
+    first, second = (build_mobile_backbone(a, input_shape=(1, 9, 9)).eval() for a in (one, other))
     values = list(first.state_dict().values())
     second.load_state_dict(dict(zip(second.state_dict(), values, strict=True)))
     x = torch.randn(2, 1, 9, 9)
@@ -189,9 +187,7 @@ def test_equal_keys_are_equal_functions() -> None:
 
 
 def test_dropout_and_what_cannot_be_built() -> None:
-    build = functools.partial(
-        build_mobile_backbone, SPACE.complete({}), input_shape=(1, 28, 28)
-    )
+    build = functools.partial(build_mobile_backbone, SPACE.complete({}), input_shape=(1, 28, 28))
     assert not any(isinstance(module, nn.Dropout) for module in build().modules())
     assert any(isinstance(module, nn.Dropout) for module in build(dropout=0.2).modules())
     with pytest.raises(ValueError, match=r"`dropout` to be in \[0, 1\) but got 1"):

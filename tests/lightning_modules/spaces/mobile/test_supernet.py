@@ -248,9 +248,7 @@ class Losses(pl.Callback):
 def test_every_relaxation_makes_steps(name: str) -> None:
     torch.manual_seed(0)
     kind = RELAXATIONS.get(name)
-    supernet = build_supernet(
-        DECISIVE, TASK, input_shape=(1, 8, 8), **kind.supernet_arguments
-    )
+    supernet = build_supernet(DECISIVE, TASK, input_shape=(1, 8, 8), **kind.supernet_arguments)
     relaxation = kind(supernet)
     batches = [Samples(torch.randn(6, 1, 8, 8), torch.randint(3, (6,))) for _ in range(2)]
     for number in range(3):

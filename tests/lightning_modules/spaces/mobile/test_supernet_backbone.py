@@ -45,9 +45,7 @@ def test_gates_of_float32_keep_bfloat16(soft: bool) -> None:
 def gradients_by_hand(network: nn.Module, architecture: Architecture, batch: Tensor) -> dict:
     """Return the gradients of scales of each block's branch and of the features."""
     scales = {name: torch.ones((), dtype=torch.float64, requires_grad=True) for name in ("all",)}
-    handles = [
-        network.head.register_forward_pre_hook(lambda m, args: (args[0] * scales["all"],))
-    ]
+    handles = [network.head.register_forward_pre_hook(lambda m, args: (args[0] * scales["all"],))]
     for name, block in network.backbone.blocks.named_children():
         if block.residual:
             scale = scales[name] = torch.ones((), dtype=torch.float64, requires_grad=True)
@@ -194,14 +192,18 @@ def test_widths_of_a_stage_are_mixed(residual: bool) -> None:
     start = ONE.complete({**START, "stem_width": 8 if residual else 6})
     nets = networks(supernet, "stage_1_width", start)
     assert [net.backbone.blocks[0].residual for net in nets] == [residual, False]
-    expected = finish(nets[1], combine([net.backbone.blocks(net.backbone.stem(batch)) for net in nets]))
+    expected = finish(
+        nets[1], combine([net.backbone.blocks(net.backbone.stem(batch)) for net in nets])
+    )
     torch.testing.assert_close(mix(supernet, "stage_1_width", batch, start), expected)
 
 
 def test_depths_are_mixed() -> None:
     supernet, batch = make(ONE).eval(), images()
     nets = networks(supernet, "stage_1_depth")
-    expected = finish(nets[0], combine([net.backbone.blocks(net.backbone.stem(batch)) for net in nets]))
+    expected = finish(
+        nets[0], combine([net.backbone.blocks(net.backbone.stem(batch)) for net in nets])
+    )
     torch.testing.assert_close(mix(supernet, "stage_1_depth", batch), expected)
 
 
@@ -213,7 +215,9 @@ def test_depths_are_mixed_where_blocks_are_repeated() -> None:
         single(supernet, space.complete({**start, "stage_2_depth": depth})) for depth in (1, 2, 3)
     ]
     maps = [net.backbone.blocks(net.backbone.stem(net.backbone.resize(batch))) for net in nets]
-    assert [len(net.backbone.blocks) for net in nets] == sorted({len(net.backbone.blocks) for net in nets})
+    assert [len(net.backbone.blocks) for net in nets] == sorted(
+        {len(net.backbone.blocks) for net in nets}
+    )
     gates = {
         **{name: Gate((0,)) for name in supernet.choices},
         **supernet.path(space.complete({**start, "stage_2_depth": 3})),
@@ -236,7 +240,9 @@ def test_skips_are_mixed() -> None:
 def test_widths_of_the_stem_are_mixed() -> None:
     supernet, batch = make(ONE).eval(), images()
     nets = networks(supernet, "stem_width")
-    expected = finish(nets[1], nets[1].backbone.blocks(combine([net.backbone.stem(batch) for net in nets])))
+    expected = finish(
+        nets[1], nets[1].backbone.blocks(combine([net.backbone.stem(batch) for net in nets]))
+    )
     torch.testing.assert_close(mix(supernet, "stem_width", batch), expected)
 
 
@@ -246,7 +252,9 @@ def test_widths_of_the_head_are_mixed() -> None:
         supernet, batch = make(space).eval(), images()
         start = space.complete({"stage_1_depth": 1})
         nets = [single(supernet, space.complete({**start, "head_width": w})) for w in (10, 20)]
-        features = [net.backbone.last(net.backbone.blocks(net.backbone.stem(batch))) for net in nets]
+        features = [
+            net.backbone.last(net.backbone.blocks(net.backbone.stem(batch))) for net in nets
+        ]
         expected = nets[1].head(combine(features))
         torch.testing.assert_close(mix(supernet, "head_width", batch, start), expected)
 

@@ -14,7 +14,7 @@ import pytest
 from optuna_nas import CellSpace
 from optuna_nas import CustomSpace
 from optuna_nas.samplers.core import _values
-from optuna_nas.samplers.core._domain import Domain
+from optuna_nas.samplers.core._domain import TrialDomain
 from optuna_nas.samplers.core._history import Individual
 from optuna_nas.samplers.core._operators import one_point_crossover
 from optuna_nas.samplers.core._operators import RankSelection
@@ -298,7 +298,7 @@ def test_mutation_by_steps() -> None:
         "category": CategoricalDistribution(("a", "b", "c")),
         "float": FloatDistribution(1e-4, 1e-1, log=True),
     }
-    domain = Domain(distributions, None, None)
+    domain = TrialDomain(distributions, None, None)
     rng = np.random.default_rng(0)
     params = {"int": 50, "category": "a", "float": 1e-2}
     stepped = [domain.mutate(params, 1.0, rng, step=True) for _ in range(200)]
@@ -315,7 +315,7 @@ def test_mutation_by_steps() -> None:
 
 def test_mutation_rate() -> None:
     space = CellSpace()
-    domain = Domain(space.distributions, space, None)
+    domain = TrialDomain(space.distributions, space, None)
     rng = np.random.default_rng(0)
     params = domain.sample(rng)
 
@@ -346,13 +346,13 @@ def test_mutation_leaves_out_decisions_with_one_choice() -> None:
     )
     rng = np.random.default_rng(1)
     for searched in (frozen, space):
-        domain = Domain(searched.distributions, searched, None)
+        domain = TrialDomain(searched.distributions, searched, None)
         params = domain.sample(rng)
         assert domain.mutate(params, 0.999999, rng) != params
         assert domain.mutate_one(params, rng) != params
         n_changed = sum(domain.mutate(params, None, rng) != params for _ in range(50))
         assert n_changed == 50  # The rate is 1 of 1.
-    fixed = Domain({"a": CategoricalDistribution((1,))}, None, None)
+    fixed = TrialDomain({"a": CategoricalDistribution((1,))}, None, None)
     assert fixed.mutate({"a": 1}, 1.0, rng) == fixed.mutate_one({"a": 1}, rng) == {"a": 1}
 
 
@@ -362,10 +362,10 @@ def test_completing_keeps_given_and_fixed_values_and_drops_inactive_ones() -> No
         active_if={"second": lambda params: params["n"] == 2},
     )
     rng = np.random.default_rng(0)
-    domain = Domain({**space.distributions, "rate": FloatDistribution(0, 1)}, space, None)
+    domain = TrialDomain({**space.distributions, "rate": FloatDistribution(0, 1)}, space, None)
     assert domain.complete({"n": 1, "second": 3, "rate": 0.5}, rng) == {"n": 1, "rate": 0.5}
     assert domain.complete({"n": 2, "second": 3, "rate": 0.5}, rng)["second"] == 3
-    fixed = Domain(space.distributions, space, None, fixed={"n": 2})
+    fixed = TrialDomain(space.distributions, space, None, fixed={"n": 2})
     assert set(fixed.complete({"n": 1}, rng)) == {"n", "second"}
 
 
