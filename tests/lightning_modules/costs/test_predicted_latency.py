@@ -79,7 +79,7 @@ def test_what_costs_nothing_may_differ(path: Path) -> None:
         ({"stages": 1}, "of networks with `stages` 1 but got one of None"),
         (
             {"input_shape": (1, 9, 9)},
-            r"of networks with `input_shape` \(1, 9, 9\) but got one of \(1, 8, 8\)",
+            r"of networks with `input_shape` \(1, 9, 9\) but got",
         ),
         ({"task": Classification(4)}, "of networks with `head` .*out_features=4.* but got one of"),
     ],
