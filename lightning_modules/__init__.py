@@ -1,106 +1,68 @@
 """Networks of architectures, their training with PyTorch Lightning, and what they cost."""
 
-from lightning_modules.costs._terms_by_space import LATENCY_TERMS
-from lightning_modules.costs.energy import measure_energy_mj
-from lightning_modules.costs.latency_profile import profile_latency
-from lightning_modules.costs.latency_table import LatencyTable
-from lightning_modules.costs.measure import count_macs
-from lightning_modules.costs.measure import count_params
-from lightning_modules.costs.measure import Latency
-from lightning_modules.costs.measure import measure_latency_ms
-from lightning_modules.costs.measure import measure_throughput
-from lightning_modules.costs.measure import time_forward
-from lightning_modules.costs.memory import device_memory_mb
-from lightning_modules.costs.memory import estimate_training_memory_mb
-from lightning_modules.costs.memory import measure_peak_allocation_mb
-from lightning_modules.costs.memory import measure_peak_memory_mb
-from lightning_modules.costs.meter import ArchitectureCosts
-from lightning_modules.costs.meter import COST_METRICS
-from lightning_modules.costs.meter import CostMeter
-from lightning_modules.costs.meter import COUNTED_METRICS
-from lightning_modules.proxies import compute_proxies
-from lightning_modules.proxies import PROXIES
-from lightning_modules.proxies import Proxy
-from lightning_modules.proxies import ProxyEvaluator
-from lightning_modules.proxies import rank_aggregate
-from lightning_modules.proxies import vote
-from lightning_modules.proxies import vote_aggregate
-from lightning_modules.spaces.builders import build_cell_network
-from lightning_modules.spaces.builders import build_chain_network
-from lightning_modules.spaces.builders import build_network
-from lightning_modules.spaces.builders import BUILDERS
-from lightning_modules.spaces.cell.cells import Cell
-from lightning_modules.spaces.cell.cells import CellNetwork
-from lightning_modules.spaces.cell.operations import make_operation
-from lightning_modules.spaces.cell.operations import OPERATIONS
-from lightning_modules.spaces.darts.network import build_darts_network
-from lightning_modules.spaces.darts.network import DartsCell
-from lightning_modules.spaces.darts.network import DartsNetwork
-from lightning_modules.spaces.darts.operations import CELL_OPERATIONS
-from lightning_modules.spaces.mobile.network import build_mobile_network
-from lightning_modules.spaces.mobile.network import InvertedBottleneck
-from lightning_modules.spaces.mobile.network import MobileNetwork
-from lightning_modules.tasks.classification import ImageClassifier
-from lightning_modules.training._follower import TRAINED_METRICS
-from lightning_modules.training.architecture_classifier import ArchitectureClassifier
-from lightning_modules.training.architecture_classifier import read_architecture
-from lightning_modules.training.checkpoint import CheckpointError
-from lightning_modules.training.checkpoint import describe_build
-from lightning_modules.training.checkpoint import FinishedModel
-from lightning_modules.training.checkpoint import load_checkpoint
-from lightning_modules.training.evaluator import TrainingEvaluator
-from lightning_modules.training.final import train_final
+from lightning_modules._lazy import lazy_names
 
 
-__all__ = [
-    "ArchitectureClassifier",
-    "ArchitectureCosts",
-    "BUILDERS",
-    "CELL_OPERATIONS",
-    "COST_METRICS",
-    "COUNTED_METRICS",
-    "Cell",
-    "CellNetwork",
-    "CheckpointError",
-    "CostMeter",
-    "DartsCell",
-    "DartsNetwork",
-    "FinishedModel",
-    "ImageClassifier",
-    "InvertedBottleneck",
-    "LATENCY_TERMS",
-    "Latency",
-    "LatencyTable",
-    "MobileNetwork",
-    "OPERATIONS",
-    "PROXIES",
-    "Proxy",
-    "ProxyEvaluator",
-    "TRAINED_METRICS",
-    "TrainingEvaluator",
-    "build_cell_network",
-    "build_chain_network",
-    "build_darts_network",
-    "build_mobile_network",
-    "build_network",
-    "compute_proxies",
-    "count_macs",
-    "count_params",
-    "describe_build",
-    "device_memory_mb",
-    "estimate_training_memory_mb",
-    "load_checkpoint",
-    "make_operation",
-    "measure_energy_mj",
-    "measure_latency_ms",
-    "measure_peak_allocation_mb",
-    "measure_peak_memory_mb",
-    "measure_throughput",
-    "rank_aggregate",
-    "profile_latency",
-    "read_architecture",
-    "time_forward",
-    "train_final",
-    "vote",
-    "vote_aggregate",
-]
+_MODULES = {
+    "ArchitectureCosts": "lightning_modules.costs",
+    "ArchitectureModule": "lightning_modules.training",
+    "Backbone": "lightning_modules.backbone",
+    "Build": "lightning_modules.backbone",
+    "CELL_OPERATIONS": "lightning_modules.spaces.darts",
+    "Cell": "lightning_modules.spaces.cell",
+    "CellBackbone": "lightning_modules.spaces.cell",
+    "ChainBackbone": "lightning_modules.spaces.chain",
+    "CheckpointError": "lightning_modules.training",
+    "Classification": "lightning_modules.tasks",
+    "CostMeter": "lightning_modules.costs",
+    "DartsBackbone": "lightning_modules.spaces.darts",
+    "DartsCell": "lightning_modules.spaces.darts",
+    "FeatureMap": "lightning_modules.backbone",
+    "FinishedModel": "lightning_modules.training",
+    "InvertedBottleneck": "lightning_modules.spaces.mobile",
+    "Kit": "lightning_modules.spaces",
+    "Latency": "lightning_modules.costs",
+    "LatencyTable": "lightning_modules.costs",
+    "MobileBackbone": "lightning_modules.spaces.mobile",
+    "Network": "lightning_modules.backbone",
+    "OPERATIONS": "lightning_modules.spaces.cell",
+    "PROXIES": "lightning_modules.registries",
+    "PredictedLatency": "lightning_modules.costs",
+    "Proxy": "lightning_modules.proxies",
+    "ProxyEvaluator": "lightning_modules.proxies",
+    "RELAXATIONS": "lightning_modules.registries",
+    "Regression": "lightning_modules.tasks",
+    "SPACES": "lightning_modules.registries",
+    "TASKS": "lightning_modules.registries",
+    "Task": "lightning_modules.tasks",
+    "TaskModule": "lightning_modules.training",
+    "TrainingEvaluator": "lightning_modules.training",
+    "as_kit": "lightning_modules.spaces",
+    "build_cell_backbone": "lightning_modules.spaces.cell",
+    "build_chain_backbone": "lightning_modules.spaces.chain",
+    "build_darts_backbone": "lightning_modules.spaces.darts",
+    "build_mobile_backbone": "lightning_modules.spaces.mobile",
+    "compute_proxies": "lightning_modules.proxies",
+    "cost_names": "lightning_modules.costs",
+    "count_macs": "lightning_modules.costs",
+    "count_params": "lightning_modules.costs",
+    "describe_build": "lightning_modules.training",
+    "device_memory_mb": "lightning_modules.costs",
+    "estimate_training_memory_mb": "lightning_modules.costs",
+    "load_checkpoint": "lightning_modules.training",
+    "make_operation": "lightning_modules.spaces.cell",
+    "measure_energy_mj": "lightning_modules.costs",
+    "measure_latency_ms": "lightning_modules.costs",
+    "measure_peak_allocation_mb": "lightning_modules.costs",
+    "measure_peak_memory_mb": "lightning_modules.costs",
+    "measure_throughput": "lightning_modules.costs",
+    "profile_latency": "lightning_modules.costs",
+    "rank_aggregate": "lightning_modules.proxies",
+    "read_architecture": "lightning_modules.spaces",
+    "time_forward": "lightning_modules.costs",
+    "train_final": "lightning_modules.training",
+    "vote": "lightning_modules.proxies",
+    "vote_aggregate": "lightning_modules.proxies",
+}
+
+__getattr__ = lazy_names(__name__, _MODULES)

@@ -57,6 +57,22 @@ class Backbone(nn.Module, abc.ABC):
         raise NotImplementedError(f"{type(self).__name__} has no feature maps.")
 
 
+class FeatureVector(Backbone):
+    """Stands for a backbone where a task's head is made or measured alone: features in and out.
+
+    Args:
+        n_features: Length of the feature vector.
+    """
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.n_features = n_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the features (batch, n_features) as they are."""
+        return x
+
+
 class Network(nn.Module):
     """A backbone and the head of a task.
 
@@ -77,3 +93,12 @@ class Network(nn.Module):
         features = self.backbone.feature_maps(x) if self.reads_maps else self.backbone(x)
         output: Tensor = self.head(features)
         return output
+
+
+def check_input_shape(input_shape: tuple[int, int, int]) -> None:
+    """Raise a ValueError unless there are three sizes, each at least 1."""
+    if len(input_shape) != 3 or min(input_shape) < 1:
+        raise ValueError(
+            "Expected argument `input_shape` to be (channels, height, width), each at least 1, "
+            f"but got {input_shape}."
+        )

@@ -2,88 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-from typing import Protocol
 
-from lightning_modules import LatencyTable
 from lightning_modules.cli._errors import as_command_error
-from lightning_modules.cli._errors import CommandError
-from optuna_nas.evaluation import Evaluation
-from optuna_nas.evaluation import Report
-from optuna_nas.spaces import Architecture
+from lightning_modules.costs.latency_evaluator import describe_table as describe
+from lightning_modules.costs.latency_evaluator import LATENCY
+from lightning_modules.costs.latency_evaluator import PredictedLatency
+from lightning_modules.costs.latency_evaluator import read_latency_table
+from lightning_modules.costs.latency_table import LatencyTable
+from lightning_modules.tasks import Task
 from optuna_nas.spaces import SearchSpace
 
 
-LATENCY = "latency_ms"
-"""The metric that a table predicts."""
+__all__ = ["LATENCY", "PredictedLatency", "describe", "read_table"]
 
 
-class CostEvaluator(Protocol):
-    """An evaluator that also returns cost metrics alone."""
-
-    def __call__(self, architecture: Architecture, *, report: Report | None = None) -> Evaluation:
-        """Measure ``architecture``; see :class:`~optuna_nas.Evaluator`."""
-
-    def cost(self, metric: str, architecture: Architecture) -> float:
-        """Return a cost metric; see :meth:`~lightning_modules.TrainingEvaluator.cost`."""
-
-
-class PredictedLatency:
-    """An evaluator whose ``latency_ms`` comes from a table; all else comes from another.
-
-    Args:
-        evaluator: Measures everything else.
-        table: Predicts the latency.
-    """
-
-    def __init__(self, evaluator: CostEvaluator, table: LatencyTable) -> None:
-        self._evaluator = evaluator
-        self._table = table
-
-    def __call__(self, architecture: Architecture, *, report: Report | None = None) -> Evaluation:
-        """Measure ``architecture``; see :class:`~optuna_nas.Evaluator`."""
-        measured = self._evaluator(architecture, report=report)
-        predicted = self._table.predict_ms(architecture)
-        return Evaluation({**measured.metrics, LATENCY: predicted}, measured.constraints)
-
-    def cost(self, metric: str, architecture: Architecture) -> float:
-        """Return a cost metric; see :meth:`~lightning_modules.TrainingEvaluator.cost`."""
-        if metric == LATENCY:
-            return self._table.predict_ms(architecture)
-        return self._evaluator.cost(metric, architecture)
-
-
-def read_table(path: str, space: SearchSpace, **network: Any) -> LatencyTable:
-    """Read a complete table of the networks of a search.
-
-    Args:
-        path: File that ``optuna-nas profile`` wrote.
-        space: Search space of the search.
-        network: ``input_shape`` and ``num_classes``, and further arguments of the builder.
+def read_table(path: str, space: SearchSpace, *, task: Task, **network: Any) -> LatencyTable:
+    """Read a complete table; see :func:`read_latency_table`.
 
     Raises:
         CommandError: If there is no such table, or it is of other networks, or unfinished.
     """
     try:
-        table = LatencyTable.load(path)
-        table.require_fit(space, **network)
+        return read_latency_table(path, space, task=task, **network)
     except ValueError as error:
         raise as_command_error(error) from error
-    missing = table.missing()
-    if missing:
-        raise CommandError(
-            f"Expected option --latency-table to be a complete table but {len(missing)} entries "
-            f"of {path} have not been measured; continue it with optuna-nas profile."
-        )
-    return table
-
-
-def describe(path: str, table: LatencyTable) -> str:
-    """Return where the latencies come from, for the records of a study."""
-    settings = table.settings
-    return (
-        f"{Path(path).name}, profiled on {settings.get('device_name')} with "
-        f"{settings.get('threads')} threads and batch size {settings.get('batch_size')}, "
-        f"{settings.get('date')}"
-    )

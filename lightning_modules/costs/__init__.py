@@ -1,6 +1,10 @@
 """What a network costs: counted, timed, measured, or added up from a table."""
 
 from lightning_modules.costs.energy import measure_energy_mj
+from lightning_modules.costs.latency_evaluator import PredictedLatency
+from lightning_modules.costs.latency_evaluator import read_latency_table
+from lightning_modules.costs.latency_profile import profile_latency
+from lightning_modules.costs.latency_table import LatencyTable
 from lightning_modules.costs.measure import count_macs
 from lightning_modules.costs.measure import count_params
 from lightning_modules.costs.measure import Latency
@@ -20,6 +24,8 @@ __all__ = [
     "ArchitectureCosts",
     "CostMeter",
     "Latency",
+    "LatencyTable",
+    "PredictedLatency",
     "cost_names",
     "count_macs",
     "count_params",
@@ -30,5 +36,7 @@ __all__ = [
     "measure_peak_allocation_mb",
     "measure_peak_memory_mb",
     "measure_throughput",
+    "profile_latency",
+    "read_latency_table",
     "time_forward",
 ]

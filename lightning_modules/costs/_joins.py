@@ -29,3 +29,8 @@ class Concat(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to (batch, n * channels, height, width)."""
         return torch.cat([x] * self.n, dim=1)
+
+
+def pool_and_flatten() -> nn.Module:
+    """Return the mean of a map (batch, channels, height, width), of shape (batch, channels)."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())

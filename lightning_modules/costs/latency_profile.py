@@ -21,11 +21,14 @@ from rich.progress import TextColumn
 from rich.progress import TimeRemainingColumn
 import torch
 
+from lightning_modules._checks import check_positive
 from lightning_modules.costs.latency_table import LatencyTable
 from lightning_modules.costs.measure import check_timing
 from lightning_modules.costs.measure import Latency
 from lightning_modules.costs.measure import time_forward
-from lightning_modules.spaces.cell.cells import check_positive
+from lightning_modules.spaces import as_kit
+from lightning_modules.spaces import Kit
+from lightning_modules.tasks import Task
 from optuna_nas import SearchSpace
 
 
@@ -34,10 +37,10 @@ _TOGETHER = 50
 
 
 def profile_latency(
-    space: SearchSpace,
+    space: SearchSpace | str | Kit,
     *,
+    task: Task,
     input_shape: tuple[int, int, int],
-    num_classes: int,
     threads: int = 1,
     batch_size: int = 1,
     device: str = "cpu",
@@ -49,17 +52,17 @@ def profile_latency(
 ) -> LatencyTable:
     """Measure each candidate operation at each position of a space's networks.
 
-    The operations are the modules that the space's builder makes, in evaluation mode. Equal ones
+    The operations are the modules that the networks are made of, in evaluation mode. Equal ones
     (of the same sizes, with the same input) are measured once, in a random order, so that what
     else the machine does for a while does not fall on neighbouring operations. Each is measured
     in several short rounds with others between them; the one with the lowest median, which was
     disturbed least, counts.
 
     Args:
-        space: A :class:`~optuna_nas.MobileSpace`, :class:`~optuna_nas.CellSpace`,
-            :class:`~optuna_nas.ChainSpace` or :class:`~optuna_nas.DartsSpace`, or a sub-space.
+        space: A search space, a sub-space, a kit, or a name of
+            :data:`~lightning_modules.registries.SPACES`; its kit needs latency terms.
+        task: It brings the head.
         input_shape: (channels, height, width) of an image.
-        num_classes: Number of logits.
         threads: Number of CPU threads.
         batch_size: Samples of a forward pass.
         device: Where to measure, e.g. ``"cpu"`` or ``"cuda"``.
@@ -68,7 +71,7 @@ def profile_latency(
         path: File to save the table in, also every few seconds. A table of the same space,
             network, device and settings that is there is continued.
         progress: Whether to show a progress bar; by default on a terminal outside of CI.
-        network: Further arguments of the space's builder, e.g. ``channels``.
+        network: Sizes of the space's backbone, e.g. ``channels``.
 
     Returns:
         A complete table.
@@ -79,10 +82,12 @@ def profile_latency(
     """
     check_positive("rounds", rounds)
     check_timing(batch_size, threads, min_run_time)
+    kit = as_kit(space)
+    space = kit.make_space()
     table = LatencyTable(
         space.name,
         space.distributions,
-        {"input_shape": input_shape, "num_classes": num_classes, **network},
+        {"input_shape": input_shape, "task": task, **network},
         {
             **describe_device(device),
             "threads": threads,
@@ -90,9 +95,10 @@ def profile_latency(
             "rounds": rounds,
             "min_run_time": min_run_time,
         },
+        kit=kit,
     )
     if path is not None and Path(path).exists():
-        table = _continued(table, Path(path))
+        table = _continued(table, Path(path), kit)
     if path is not None:
         table.save(path)  # Better an error now than after the measuring.
     names = sorted({name for _, name in table.missing()})
@@ -150,11 +156,11 @@ def describe_device(device: str) -> dict[str, str]:
     }
 
 
-def _continued(table: LatencyTable, path: Path) -> LatencyTable:
+def _continued(table: LatencyTable, path: Path, kit: Kit) -> LatencyTable:
     """Return the table of the file if it is one of the same kind."""
-    found = LatencyTable.load(path)
+    found = LatencyTable.load(path, kit=kit, task=type(table.task))
     pairs: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
-        ("network", found.network, table.network),
+        ("network", found.sizes, table.sizes),
         ("decisions", found.distributions, table.distributions),
         ("settings", _undated(found.settings), _undated(table.settings)),
     ]

@@ -4,35 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-import json
+from functools import partial
 import math
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from optuna.distributions import BaseDistribution
-from optuna.distributions import distribution_to_json
-from optuna.distributions import json_to_distribution
 import torch
 from torch import Tensor
 
-from lightning_modules._files import write_json
+from lightning_modules.backbone import FeatureVector
+from lightning_modules.costs._latency_file import Contents
+from lightning_modules.costs._latency_file import contents_of
 from lightning_modules.costs._latency_file import Place
-from lightning_modules.costs._latency_file import read_entries
-from lightning_modules.costs._latency_file import read_json
-from lightning_modules.costs._terms_by_space import Domain
-from lightning_modules.costs._terms_by_space import Factor
-from lightning_modules.costs._terms_by_space import LATENCY_TERMS
-from lightning_modules.costs._terms_by_space import Operation
-from lightning_modules.costs._terms_by_space import Term
+from lightning_modules.costs._latency_file import read_document
+from lightning_modules.costs._latency_file import write_contents
+from lightning_modules.costs.latency_terms import Factor
+from lightning_modules.costs.latency_terms import Operation
+from lightning_modules.costs.latency_terms import Outcomes
+from lightning_modules.costs.latency_terms import Term
 from lightning_modules.costs.measure import Latency
+from lightning_modules.registries import SPACES
+from lightning_modules.registries import TASKS
+from lightning_modules.spaces import as_kit
+from lightning_modules.spaces import Kit
+from lightning_modules.tasks import Task
+from lightning_modules.tasks import task_from_dict
+from lightning_modules.tasks import task_to_dict
 from optuna_nas.spaces import Architecture
 from optuna_nas.spaces import SearchSpace
-
-
-_VERSION = 1
-_TOLERANCE = 1e-4
-"""How far a sum of probabilities may be from 1; more in types that are not that exact."""
 
 
 class LatencyTable:
@@ -51,14 +52,14 @@ class LatencyTable:
     Args:
         space: Name of the search space.
         distributions: Its decisions.
-        network: The arguments of the space's builder, ``input_shape`` and ``num_classes`` at
-            least.
+        network: ``input_shape``, ``task`` (a task, or its description in plain types, see
+            :func:`~lightning_modules.tasks.task_to_dict`), and sizes of the space's backbone.
         settings: What the operations were measured on and with; written to the file.
         entries: What has been measured.
+        kit: The kit of the space; by default the one with its name.
 
     Raises:
-        ValueError: If there are no summands for ``space`` in
-            :data:`~lightning_modules.costs._terms_by_space.LATENCY_TERMS`, or ``network`` does not fit.
+        ValueError: If there is no kit, the kit has no latency terms, or ``network`` does not fit.
     """
 
     def __init__(
@@ -68,32 +69,43 @@ class LatencyTable:
         network: Mapping[str, Any],
         settings: Mapping[str, Any],
         entries: Mapping[Place, Latency] | None = None,
+        *,
+        kit: Kit | None = None,
     ) -> None:
-        if space not in LATENCY_TERMS:
+        if kit is None and space not in SPACES:  # A file should not choose the code it runs.
             raise ValueError(
-                f"Expected argument `space` to be a search space of {sorted(LATENCY_TERMS)} "
+                f"Expected argument `space` to be a search space of {list(SPACES)} "
                 f"but got {space!r}."
+            )
+        self._kit = as_kit(space) if kit is None else kit
+        if self._kit.latency_terms is None:
+            raise ValueError(
+                f"Expected argument `space` to have a kit with latency terms but got {space!r}."
             )
         self.space = space
         self.distributions = MappingProxyType(dict(distributions))
-        self.network = MappingProxyType(
-            {**network, "input_shape": tuple(network.get("input_shape", ()))}
-        )
         self.settings = MappingProxyType(dict(settings))
         self._entries: dict[Place, Latency] = dict(entries or {})
         try:
-            self._terms = LATENCY_TERMS[space](self.distributions, **self.network)
+            task, shape = network["task"], tuple(network["input_shape"])
+            self.task = task if isinstance(task, Task) else task_from_dict(task)
+            sizes = {**network, "input_shape": shape, "task": self.task}
+            self._terms = self._kit.latency_terms(self.distributions, **sizes)
         except (TypeError, KeyError) as error:
             raise ValueError(
                 f"Expected the arguments of a network of space `{space}` but got "
-                f"{dict(self.network)} ({error})."
+                f"{dict(network)} ({error})."
             ) from error
-        self._domain = Domain(self.distributions)
+        self.network = MappingProxyType({**sizes, "task": task_to_dict(self.task)})
+        self._outcomes = Outcomes(self.distributions)
         self._found: dict[tuple[Term, tuple[Any, ...]], float] = {}
 
-    def __reduce__(self) -> tuple[type[LatencyTable], tuple[Any, ...]]:
-        fields = (self.space, dict(self.distributions), dict(self.network), dict(self.settings))
-        return type(self), (*fields, self._entries)
+    def __reduce__(self) -> Any:
+        known = self.space in SPACES and as_kit(self.space).latency_terms
+        kit = None if known is self._kit.latency_terms else self._kit
+        network = {**self.network, "task": self.task}
+        fields = (self.space, dict(self.distributions), network, dict(self.settings))
+        return partial(type(self), kit=kit), (*fields, self._entries)
 
     # What there is to measure, and what has been.
 
@@ -113,7 +125,7 @@ class LatencyTable:
         """All candidate operations at all positions, measured or not."""
         found: dict[Place, Operation] = {}
         for term in self._terms:
-            for values in self._domain.outcomes(term):
+            for values in self._outcomes.of(term):
                 operation = term.operation_of(values)
                 if operation is not None:
                     found.setdefault((term.position, operation.name), operation)
@@ -171,13 +183,13 @@ class LatencyTable:
             ValueError: If a name is no decision, a shape is wrong, a probability is negative or
                 their sum is not 1 (within 1e-4), or an operation has not been measured.
         """
-        given = self._with_uniform(probabilities)
+        given = self._outcomes.with_uniform(probabilities)
         known: dict[Factor, Tensor] = {}
         total = next(iter(given.values())).new_zeros(())
         for term, costs in zip(self._terms, self._costs, strict=True):
             expected = costs.to(total)
             for factor in reversed(term.factors.values()):
-                expected = expected @ self._domain.probabilities(factor, given, known)
+                expected = expected @ self._outcomes.probabilities(factor, given, known)
             total = total + expected
         return total
 
@@ -186,8 +198,8 @@ class LatencyTable:
         """Per term the latency for all values of its factors, one axis a factor."""
         costs: list[Tensor] = []
         for term in self._terms:
-            shape = [len(self._domain.values(factor)) for factor in term.factors.values()]
-            found = [self._cost_ms(term, values) for values in self._domain.outcomes(term)]
+            shape = [len(self._outcomes.values(factor)) for factor in term.factors.values()]
+            found = [self._cost_ms(term, values) for values in self._outcomes.of(term)]
             costs.append(torch.tensor(found, dtype=torch.float64).reshape(shape))
         return costs
 
@@ -208,32 +220,13 @@ class LatencyTable:
         self._found[term, values] = cost
         return cost
 
-    def _with_uniform(self, probabilities: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        unknown = [name for name in probabilities if name not in self.distributions]
-        if unknown:
-            raise ValueError(
-                f"Expected argument `probabilities` to name decisions of search space "
-                f"`{self.space}` but got {unknown}."
-            )
-        like = next(iter(probabilities.values()), torch.zeros(0))
-        given: dict[str, Tensor] = {}
-        for name in self.distributions:
-            n = len(self._domain.values(name))
-            given[name] = probabilities.get(name, like.new_full((n,), 1 / n))
-            if given[name].shape != (n,) or not given[name].is_floating_point():
-                raise ValueError(
-                    f"Expected the probabilities of decision `{name}` to be floating point of "
-                    f"shape ({n},) but got {given[name].dtype} of {tuple(given[name].shape)}."
-                )
-            _require_distribution(name, given[name].detach())
-        return given
-
-    def require_fit(self, space: SearchSpace, **network: Any) -> None:
+    def require_fit(self, space: SearchSpace, *, task: Task, **network: Any) -> None:
         """Raise a ValueError unless the table is of these networks.
 
         Args:
             space: Search space that the architectures are of.
-            network: All arguments of its builder, ``input_shape`` and ``num_classes`` included.
+            task: The task, whose head has to cost as much as that of the table's own task.
+            network: ``input_shape`` and all sizes of the backbone.
         """
         if self.space != space.name:
             raise ValueError(
@@ -242,7 +235,7 @@ class LatencyTable:
             )
         pairs: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
             ("a space with decision", space.distributions, self.distributions),
-            ("networks with", network, self.network),
+            ("networks with", with_head(network, task), self.sizes),
         ]
         for kind, wanted, own in pairs:
             for name in (*wanted, *(name for name in own if name not in wanted)):
@@ -252,52 +245,44 @@ class LatencyTable:
                         f"{wanted.get(name)} but got one of {own.get(name)}."
                     )
 
+    @property
+    def sizes(self) -> Mapping[str, Any]:
+        """What the costs of its networks depend on: sizes, and the head."""
+        return with_head(self.network, self.task)
+
     # The file.
 
     def save(self, path: str | Path) -> None:
         """Write the table as JSON, under a temporary name that is renamed."""
-        latencies: dict[str, dict[str, dict[str, float]]] = {}
-        for position, name in self.operations:
-            if (position, name) in self._entries:
-                entry = self._entries[position, name]._asdict()
-                latencies.setdefault(position, {})[name] = entry
-        document = {
-            "latency_table": _VERSION,
-            "space": self.space,
-            "settings": dict(self.settings),
-            "network": dict(self.network),
-            "decisions": {
-                name: json.loads(distribution_to_json(dist))
-                for name, dist in self.distributions.items()
-            },
-            "latencies": latencies,
+        entries = {
+            place: self._entries[place] for place in self.operations if place in self._entries
         }
-        write_json(Path(path), document)
+        write_contents(
+            Path(path),
+            Contents(self.space, self.distributions, self.network, self.settings, entries),
+        )
 
     @classmethod
-    def load(cls, path: str | Path) -> LatencyTable:
+    def load(
+        cls, path: str | Path, *, kit: Kit | None = None, task: type[Task] | None = None
+    ) -> LatencyTable:
         """Read what :meth:`save` wrote.
+
+        Args:
+            path: The file.
+            kit: The kit of the space; by default the one with its name.
+            task: The class of the task, where it has no name.
 
         Raises:
             ValueError: If the file cannot be read or is no latency table.
         """
-        document = read_json(path)
-        if not isinstance(document, dict) or document.get("latency_table") != _VERSION:
-            raise ValueError(
-                f"Expected {path} to be a latency table of version {_VERSION} but got another "
-                "kind of file."
-            )
+        document = read_document(path)
         try:
-            return cls(
-                document["space"],
-                {
-                    name: json_to_distribution(json.dumps(dist))
-                    for name, dist in document["decisions"].items()
-                },
-                document["network"],
-                document["settings"],
-                dict(read_entries(document["latencies"])),
-            )
+            contents = contents_of(document)
+            if task is not None and contents.network["task"]["name"] not in TASKS:
+                given = task_from_dict(contents.network["task"], task)
+                contents = contents._replace(network={**contents.network, "task": given})
+            return cls(*contents, kit=kit)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(
@@ -306,11 +291,7 @@ class LatencyTable:
             ) from error
 
 
-def _require_distribution(name: str, probabilities: Tensor) -> None:
-    tolerance = max(_TOLERANCE, torch.finfo(probabilities.dtype).eps)
-    lowest, total = float(probabilities.min()), float(probabilities.double().sum())
-    if not (lowest >= 0 and abs(total - 1) <= tolerance):  # So that NaN does not pass.
-        raise ValueError(
-            f"Expected the probabilities of decision `{name}` to be at least 0 and of sum 1 but "
-            f"got a lowest one of {lowest:g} and a sum of {total:g}."
-        )
+def with_head(network: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """Return sizes of networks with a text of the task's head, equal for heads of equal cost."""
+    sizes = {name: value for name, value in network.items() if name != "task"}
+    return {**sizes, "head": str(task.head(FeatureVector(1)))}

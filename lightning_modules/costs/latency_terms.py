@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -14,11 +15,15 @@ import torch
 from torch import nn
 from torch import Tensor
 
+from lightning_modules.backbone import FeatureVector
+from lightning_modules.tasks import Task
 from optuna_nas.spaces import choices_of
 
 
 Size = tuple[int, int]
 """Height and width."""
+_TOLERANCE = 1e-4
+"""How far a sum of probabilities may be from 1; more in types that are not that exact."""
 
 
 def shrink(size: Size, stride: int) -> Size:
@@ -105,7 +110,34 @@ def fixed(position: str, the: Operation) -> Term:
     return Term(position, {}, lambda: the)
 
 
-class Domain:
+def head_term(task: Task, n_features: Factor) -> Term:
+    """Return the summand of the task's head.
+
+    Args:
+        task: The task.
+        n_features: The length of the backbone's feature vector.
+
+    Raises:
+        ValueError: If the head reads feature maps, whose shapes may depend on all decisions.
+    """
+    if task.reads_maps:
+        raise ValueError(
+            "Expected argument `task` to have a head that reads the feature vector, for a sum of "
+            f"latencies, but got {task}, whose head reads feature maps."
+        )
+    return Term("head", {"n_features": n_features}, partial(_head, task))
+
+
+def _head(task: Task, *, n_features: int) -> Operation:
+    return operation("head", partial(task.head, FeatureVector(n_features)), n_features)
+
+
+def constant(value: Any) -> Factor:
+    """Return a factor that has the same value in all architectures."""
+    return Factor((), lambda: value)
+
+
+class Outcomes:
     """The values that factors can have in a search space, and their probabilities.
 
     Args:
@@ -129,9 +161,38 @@ class Domain:
             self._values[part] = list(places)
         return self._values[part]
 
-    def outcomes(self, term: Term) -> list[tuple[Any, ...]]:
+    def of(self, term: Term) -> list[tuple[Any, ...]]:
         """Return all combinations of values of a term's factors, the last one varying fastest."""
         return list(product(*map(self.values, term.factors.values())))
+
+    def with_uniform(self, probabilities: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return probabilities of all decisions: those given, and uniform ones.
+
+        Args:
+            probabilities: For some decisions, those of their choices.
+
+        Raises:
+            ValueError: If a name is no decision, a shape or type is wrong, a probability is
+                negative, or their sum is not 1.
+        """
+        unknown = [name for name in probabilities if name not in self._choices]
+        if unknown:
+            raise ValueError(
+                "Expected argument `probabilities` to name decisions of the search space "
+                f"but got {unknown}."
+            )
+        like = next(iter(probabilities.values()), torch.zeros(0))
+        given: dict[str, Tensor] = {}
+        for name, choices in self._choices.items():
+            n = len(choices)
+            given[name] = probabilities.get(name, like.new_full((n,), 1 / n))
+            if given[name].shape != (n,) or not given[name].is_floating_point():
+                raise ValueError(
+                    f"Expected the probabilities of decision `{name}` to be floating point of "
+                    f"shape ({n},) but got {given[name].dtype} of {tuple(given[name].shape)}."
+                )
+            _require_distribution(name, given[name].detach())
+        return given
 
     def probabilities(
         self, part: str | Factor, given: Mapping[str, Tensor], known: dict[Factor, Tensor]
@@ -157,3 +218,13 @@ class Domain:
             index = self._indices[part].to(joint.device)
             known[part] = joint.new_zeros(n_values).index_add(0, index, joint)
         return known[part]
+
+
+def _require_distribution(name: str, probabilities: Tensor) -> None:
+    tolerance = max(_TOLERANCE, torch.finfo(probabilities.dtype).eps)
+    lowest, total = float(probabilities.min()), float(probabilities.double().sum())
+    if not (lowest >= 0 and abs(total - 1) <= tolerance):  # So that NaN does not pass.
+        raise ValueError(
+            f"Expected the probabilities of decision `{name}` to be at least 0 and of sum 1 but "
+            f"got a lowest one of {lowest:g} and a sum of {total:g}."
+        )

@@ -30,6 +30,7 @@ from torch.utils.data import SequentialSampler
 from torch.utils.data import Subset
 from torch.utils.data import TensorDataset
 
+from lightning_modules._checks import check_at_least
 from lightning_modules.training.trainer import make_trainer
 from lightning_modules.training.trainer import quiet
 
@@ -44,17 +45,18 @@ def draw_batches(
     *,
     seed: int,
     device: torch.device | str = "cpu",
+    batch_size: int | None = None,
 ) -> list[Any]:
     """Draw batches of about ``n`` samples, on a device, as a validation would see them.
 
-    The samples are a random choice, in a random order, that depends on ``seed`` alone. If the data
-    set tells its integer targets without reading the inputs (an attribute ``targets`` or
+    The samples are a random choice, in a random order, that depends on ``seed`` alone. If the
+    data set tells its integer targets without reading the inputs (an attribute ``targets`` or
     ``labels``, or the last of the tensors of a :class:`~torch.utils.data.TensorDataset`, also
-    below a :class:`~torch.utils.data.Subset`), every class has its share, in each batch as well.
-    The loader's batch size, ``collate_fn`` and workers stay, and a sampler or batch sampler of
-    its own says which samples, or batches, there are to choose from. If there are no more than
-    ``n`` samples, all are returned in the order of the data set. An iterable data set, or another
-    iterable in the place of a loader, gives its first batches.
+    below a :class:`~torch.utils.data.Subset`), every class has its share, in each batch as
+    well. The loader's ``collate_fn`` and workers stay, and a sampler or batch sampler of its
+    own says which samples, or batches, there are to choose from. If there are no more than
+    ``n`` samples, all are returned in the order of the data set. An iterable data set, or
+    another iterable in the place of a loader, gives its first batches.
 
     Each batch passes ``on_before_batch_transfer``, ``transfer_batch_to_device`` and
     ``on_after_batch_transfer`` of a shallow copy of the data module whose trainer is validating,
@@ -67,6 +69,8 @@ def draw_batches(
         n: Number of samples, at least 1. One more if the last batch would be a single sample.
         seed: Seed of the choice, at least 0.
         device: Where the batches are to be.
+        batch_size: Samples of a batch, by default as many as the loader puts into one. Batches
+            that a sampler or data set of the user's own puts together stay as they are.
 
     Returns:
         The batches.
@@ -76,14 +80,13 @@ def draw_batches(
     """
     if split not in ("train", "val"):
         raise ValueError(f'Expected argument `split` to be "train" or "val" but got {split!r}.')
-    for name, value, least in (("n", n, 1), ("seed", seed, 0)):
-        if value < least:
-            raise ValueError(f"Expected argument `{name}` to be at least {least} but got {value}.")
+    for name, value, least in (("n", n, 1), ("seed", seed, 0), ("batch_size", batch_size or 1, 1)):
+        check_at_least(name, value, least)
     data = copy.copy(datamodule)
     data.trainer = _validating_trainer(torch.device(device))
     with _seeded(seed), torch.no_grad():
         loader = _first(data.train_dataloader() if split == "train" else data.val_dataloader())
-        batches = _chosen(loader, n, np.random.default_rng((seed, 0xDA7A)))
+        batches = _chosen(loader, n, batch_size, np.random.default_rng((seed, 0xDA7A)))
         batches = [_transferred(data, batch) for batch in batches]
     if not batches:
         raise ValueError(f"Expected argument `datamodule` to have {split} data but got none.")
@@ -122,13 +125,14 @@ def _transferred(data: pl.LightningDataModule, batch: Any) -> Any:
     return data.on_after_batch_transfer(batch, 0)
 
 
-def _chosen(loader: Any, n: int, rng: np.random.Generator) -> list[Any]:
+def _chosen(loader: Any, n: int, batch_size: int | None, rng: np.random.Generator) -> list[Any]:
     """Take batches from a loader until there are ``n`` samples, of those that it can choose."""
     if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
         return _until(loader, n)
     sampler = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
     if type(sampler) is BatchSampler:
-        chosen = _choose_samples(loader.dataset, sampler, n, rng)
+        size = batch_size or sampler.batch_size
+        chosen = _choose_samples(loader.dataset, sampler, n, size, rng)
         return _until(_remade(loader, "batch_sampler", chosen), n)
     # Batches that the sampler, or without any the data set, has put together stay so.
     groups = _drawn(sampler, n, rng)
@@ -151,10 +155,9 @@ def _until(batches: Iterable[Any], n: int) -> list[Any]:
 
 
 def _choose_samples(
-    dataset: Any, batches: BatchSampler, n: int, rng: np.random.Generator
+    dataset: Any, batches: BatchSampler, n: int, size: int, rng: np.random.Generator
 ) -> list[list[int]]:
-    """Return indices of a data set, batch by batch."""
-    size = batches.batch_size
+    """Return indices of a data set, ``size`` in a batch."""
     if isinstance(batches.sampler, RandomSampler | SequentialSampler):
         indices = np.arange(len(dataset))
     else:

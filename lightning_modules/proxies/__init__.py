@@ -1,20 +1,23 @@
-"""Zero-cost proxies: guesses of a network's worth from the untrained network and one batch."""
+"""Zero-cost proxies: guesses of a network's worth from the untrained network and one batch.
 
-from lightning_modules.proxies._activations import jacob_cov
-from lightning_modules.proxies._activations import naswot
+One file is one proxy.
+"""
+
+from lightning_modules.proxies._compute import compute_proxies
+from lightning_modules.proxies._compute import Proxy
 from lightning_modules.proxies._evaluator import ProxyEvaluator
-from lightning_modules.proxies._gradients import fisher
-from lightning_modules.proxies._gradients import grad_norm
-from lightning_modules.proxies._gradients import grasp
-from lightning_modules.proxies._gradients import snip
-from lightning_modules.proxies._registry import compute_proxies
-from lightning_modules.proxies._registry import PROXIES
-from lightning_modules.proxies._registry import Proxy
-from lightning_modules.proxies._synflow import synflow
 from lightning_modules.proxies._vote import rank_aggregate
 from lightning_modules.proxies._vote import vote
 from lightning_modules.proxies._vote import vote_aggregate
-from lightning_modules.proxies._zen import zen
+from lightning_modules.proxies.fisher import fisher
+from lightning_modules.proxies.grad_norm import grad_norm
+from lightning_modules.proxies.grasp import grasp
+from lightning_modules.proxies.jacob_cov import jacob_cov
+from lightning_modules.proxies.naswot import naswot
+from lightning_modules.proxies.snip import snip
+from lightning_modules.proxies.synflow import synflow
+from lightning_modules.proxies.zen import zen
+from lightning_modules.registries import PROXIES
 
 
 __all__ = [

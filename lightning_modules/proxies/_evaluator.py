@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
-import copy
 from dataclasses import dataclass
 from dataclasses import field
 import threading
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import nn
-from torch import Tensor
+from torch.utils._pytree import tree_map
 
-from lightning_modules.proxies._registry import check_names
-from lightning_modules.proxies._registry import compute_proxies
-from lightning_modules.training import trainer as _training
+from lightning_modules._checks import check_at_least
+from lightning_modules.backbone import Build
+from lightning_modules.data._draw import draw_batches
+from lightning_modules.proxies._compute import compute_proxies
+from lightning_modules.proxies._compute import find_proxies
+from lightning_modules.tasks import make_task
+from lightning_modules.tasks import Task
+from lightning_modules.training.device import select_device
+from lightning_modules.training.random_state import evaluation
+from lightning_modules.training.random_state import RANDOM_STATE
 from optuna_nas import Architecture
 from optuna_nas import Evaluation
 from optuna_nas.evaluation import Report
+from optuna_nas.metrics import Metric
+from optuna_nas.metrics import METRICS
 
 
 _LOCK = threading.Lock()  # Of the module, as an evaluator should pickle.
@@ -36,14 +44,18 @@ class ProxyEvaluator:
     state is left as found.
 
     Args:
-        build: Makes the network of an architecture, e.g.
-            ``functools.partial(build_cell_network, input_shape=(1, 28, 28), num_classes=10)``.
-        datamodule: Gives the training images; validation and test split are not used. The batch is
-            the first that it gives, not augmented, and drawn once.
-        metrics: Names of the values to return, of :data:`~lightning_modules.proxies.PROXIES`.
-        batch_size: Number of images, at least 2; fewer if there are fewer training images.
-        seed: Seed of the initial weights, at least 0, and of the order of the images where the
-            data module has no seed of its own.
+        build: Makes the backbone of an architecture, or its whole network, e.g.
+            ``functools.partial(build_cell_backbone, input_shape=(1, 28, 28))``.
+        datamodule: Gives the training samples; validation and test split are not used. The batch
+            is a seeded, stratified part of them, not augmented, and drawn once; see
+            :func:`~lightning_modules.data.draw_batches`.
+        task: Adds the head to a backbone and gives the loss; see
+            :func:`~lightning_modules.tasks.make_task`.
+        metrics: Names of the values to return, of :data:`~lightning_modules.registries.PROXIES`,
+            or ``MODULE:NAME`` or ``FILE.py:NAME``. They are put into
+            :data:`~optuna_nas.metrics.METRICS`, to be maximised, unless that knows the name.
+        batch_size: Number of samples, at least 2; fewer if there are fewer training samples.
+        seed: Seed of the initial weights and of the batch, at least 0.
         accelerator: ``"auto"``, ``"cpu"``, or the kind of a device that is there.
 
     Raises:
@@ -52,27 +64,29 @@ class ProxyEvaluator:
 
     def __init__(
         self,
-        build: Callable[[Architecture], nn.Module],
+        build: Build,
         datamodule: pl.LightningDataModule,
         *,
+        task: str | type[Task] | Task | None = None,
         metrics: Sequence[str] = ("synflow",),
         batch_size: int = 64,
         seed: int = 0,
         accelerator: str = "auto",
     ) -> None:
-        check_names("metrics", metrics)
-        for name, value, least in [("batch_size", batch_size, 2), ("seed", seed, 0)]:
-            if value < least:
-                raise ValueError(
-                    f"Expected argument `{name}` to be at least {least} but got {value}."
-                )
+        find_proxies("metrics", metrics)
+        check_at_least("batch_size", batch_size, 2)
+        check_at_least("seed", seed, 0)
         self.build = build
         self.datamodule = datamodule
+        self.task = task
         self.metrics = tuple(metrics)
+        for name in self.metrics:
+            if METRICS.find(name) is None:
+                METRICS.add(Metric(name, "maximize", source="proxy"))
         self.batch_size = batch_size
         self.seed = seed
-        self.device = _training.select_device(accelerator, 1)
-        self._batch: tuple[Tensor, Tensor] | None = None
+        self.device = select_device(accelerator, 1)
+        self._drawn: tuple[Task, Any, Any] | None = None
 
     def __call__(self, architecture: Architecture, *, report: Report | None = None) -> Evaluation:
         """Score ``architecture``.
@@ -96,9 +110,9 @@ class ProxyEvaluator:
         It pickles if ``build`` and the data module do.
 
         Raises:
-            ValueError: If ``metric`` is not one of :data:`~lightning_modules.proxies.PROXIES`.
+            ValueError: If ``metric`` is not one of :data:`~lightning_modules.registries.PROXIES`.
         """
-        check_names("metric", [metric])
+        find_proxies("metric", [metric])
         return _Score(self, metric)
 
     def rank_score(
@@ -111,7 +125,7 @@ class ProxyEvaluator:
         time; :func:`~lightning_modules.rank_aggregate` ranks architectures among themselves.
 
         Args:
-            metrics: Names of :data:`~lightning_modules.proxies.PROXIES`.
+            metrics: Names of :data:`~lightning_modules.registries.PROXIES`.
             reference: Architectures to compare with, e.g. 64 random ones. They are scored at the
                 first call.
 
@@ -122,41 +136,37 @@ class ProxyEvaluator:
         Raises:
             ValueError: If a metric is unknown or there is no reference.
         """
-        check_names("metrics", metrics)
+        find_proxies("metrics", metrics)
         if not reference:
             raise ValueError("Expected argument `reference` to be architectures but got none.")
         return _RankScore(self, tuple(metrics), tuple(reference))
 
     def _measure(self, architecture: Architecture, metrics: Sequence[str]) -> dict[str, float]:
-        with _training.evaluation(self.device):
-            images, labels = self._drawn_batch()
-            network = _training.RANDOM_STATE.build(
-                self.build, architecture, self.seed, self.device
+        with evaluation(self.device):
+            task, inputs, targets = self._task_and_batch()
+            network = RANDOM_STATE.build(
+                task.builder(self.build), architecture, self.seed, self.device
             ).to(self.device)
-            return compute_proxies(network, images, labels, metrics)
+            return compute_proxies(network, inputs, targets, task.loss, metrics)
 
-    def _drawn_batch(self) -> tuple[Tensor, Tensor]:
+    def _task_and_batch(self) -> tuple[Task, Any, Any]:
         with _LOCK:
-            if self._batch is None:
-                self._batch = _training.RANDOM_STATE.seeded(self._draw, self.seed, self.device)
-            return self._batch
+            if self._drawn is None:
+                # Other threads make no networks while the global generators are seeded.
+                self._drawn = RANDOM_STATE.seeded(self._draw, self.seed, self.device)
+            return self._drawn
 
-    def _draw(self) -> tuple[Tensor, Tensor]:
+    def _draw(self) -> tuple[Task, Any, Any]:
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
-        # A copy, as a loader may start the augmentation of a training that runs beside this.
-        batches: list[tuple[Tensor, Tensor]] = []
-        for images, labels in copy.copy(self.datamodule).train_dataloader():
-            batches.append((images, labels))
-            if sum(len(labels) for _, labels in batches) >= self.batch_size:
-                break
-        if not batches:
-            raise ValueError("Expected argument `datamodule` to have training data.")
-        images, labels = (
-            torch.cat(parts)[: self.batch_size].to(self.device)
-            for parts in zip(*batches, strict=True)
+        n = self.batch_size
+        first, *others = draw_batches(
+            self.datamodule, "train", n, seed=self.seed, device=self.device, batch_size=n
         )
-        return images, labels
+        if others:  # The data module puts batches together itself.
+            first = tree_map(lambda *parts: torch.cat(parts)[:n], first, *others)
+        inputs, targets = first
+        return make_task(self.task, self.datamodule), inputs, targets
 
 
 @dataclass

@@ -1,24 +1,26 @@
-"""What all proxies share: checked batches, and calls that leave the network as found."""
+"""Calls of a network that leave it as found, and their gradients."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 from torch import Tensor
-from torch.nn import functional as F
+from torch.utils._pytree import tree_leaves
 
 from lightning_modules.costs.measure import modes_kept
+from lightning_modules.tasks import Loss
 
 
 NORMALISATIONS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 """Modules that normalise; of these, the first class is batch and instance normalisation."""
 
 
-class State(dict[str, Tensor]):
+class CalledWeights(dict[str, Tensor]):
     """Copies of a network's parameters and buffers by name, to call it with.
 
     The copies of all floating point parameters want a gradient, also of frozen ones.
@@ -105,31 +107,30 @@ def _identity(x: Tensor) -> Tensor:
     return x
 
 
-def call(network: nn.Module, state: State, images: Tensor) -> Tensor:
-    """Return the output for ``images`` with the values of ``state``."""
-    output: Tensor = torch.func.functional_call(network, state, (images,))
-    return output
+def call(network: nn.Module, weights: CalledWeights, inputs: Any) -> Any:
+    """Return the output for ``inputs`` with these parameters and buffers."""
+    return torch.func.functional_call(network, weights, (inputs,))
 
 
-def loss(network: nn.Module, state: State, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean cross-entropy of the batch, in nats.
+def batch_loss(
+    network: nn.Module, weights: CalledWeights, inputs: Any, targets: Any, loss: Loss
+) -> Tensor:
+    """Return the mean loss of the batch, a scalar.
 
     Raises:
-        ValueError: If the output is not (batch, classes) or a label is no class.
+        ValueError: If ``loss`` returns something else.
     """
-    logits = call(network, state, images)
-    if logits.ndim != 2 or len(logits) != len(labels):
-        raise ValueError(
-            "Expected argument `network` to return logits of shape (batch, classes) "
-            f"but got the shape {tuple(logits.shape)}."
-        )
-    low, high = (int(value) for value in labels.aminmax())
-    if low < 0 or high >= logits.shape[1]:
-        raise ValueError(
-            f"Expected argument `labels` to be in [0, {logits.shape[1] - 1}] "
-            f"but got labels from {low} to {high}."
-        )
-    return F.cross_entropy(logits, labels)
+    value = loss(call(network, weights, inputs), targets)
+    if not isinstance(value, Tensor) or value.ndim:
+        came = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else value
+        raise ValueError(f"Expected argument `loss` to return a scalar tensor but got {came!s}.")
+    return value
+
+
+def summed(output: Any) -> Tensor:
+    """Return the sum of all that a network returned."""
+    first, *others = [leaf.sum() for leaf in tree_leaves(output)]
+    return sum(others, start=first)
 
 
 def gradients(value: Tensor, of: list[Tensor], *, create_graph: bool = False) -> list[Tensor]:
@@ -140,67 +141,3 @@ def gradients(value: Tensor, of: list[Tensor], *, create_graph: bool = False) ->
         value, of, create_graph=create_graph, allow_unused=True, materialize_grads=True
     )
     return list(found)
-
-
-def checked_images(images: Tensor) -> Tensor:
-    """Return a copy of the images that gradients can be taken with.
-
-    Raises:
-        ValueError: If they are not at least two finite images of floating point type.
-    """
-    if not isinstance(images, Tensor) or images.ndim != 4 or not images.is_floating_point():
-        raise ValueError(
-            "Expected argument `images` to be a floating point tensor of shape "
-            f"(batch, channels, height, width) but got {_describe(images)}."
-        )
-    if len(images) < 2 or images.numel() == 0:
-        raise ValueError(
-            "Expected argument `images` to be at least 2 images with pixels "
-            f"but got the shape {tuple(images.shape)}."
-        )
-    if not images.isfinite().all():
-        raise ValueError("Expected argument `images` to be finite but got NaN or infinity.")
-    with torch.inference_mode(False):
-        # Twice as fast on the CPU as the ordinary order.
-        return images.detach().clone(memory_format=torch.channels_last)
-
-
-def checked_batch(images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return copies of images and labels.
-
-    Raises:
-        ValueError: If the images are not those of :func:`checked_images`, or the labels not one
-            integer for each.
-    """
-    images = checked_images(images)
-    if (
-        not isinstance(labels, Tensor)
-        or labels.shape != images.shape[:1]
-        or labels.dtype != torch.int64
-    ):
-        raise ValueError(
-            f"Expected argument `labels` to be an int64 tensor of shape ({len(images)},), one for "
-            f"each image, but got {_describe(labels)}."
-        )
-    with torch.inference_mode(False):
-        return images, labels.detach().clone()
-
-
-def checked_score(name: str, value: float) -> float:
-    """Return the value if it is a finite number or minus infinity, the worst of all scores.
-
-    Raises:
-        RuntimeError: If it is NaN or infinity.
-    """
-    if value < float("inf"):
-        return value
-    raise RuntimeError(
-        f"The proxy {name} of the network is {value}: its values are beyond what the "
-        "floating point type holds, or its parameters are not finite."
-    )
-
-
-def _describe(value: object) -> str:
-    if isinstance(value, Tensor):
-        return f"a {str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}"
-    return repr(value)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 import functools
-from types import MappingProxyType
 from typing import Any
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lightning_modules.supernet import Supernet
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kit:
     """A search space, its networks, and what else there is for it.
 
@@ -39,17 +39,17 @@ class Kit:
             whole network for one task.
         small: Sizes of networks that train quickly on a CPU, for a first search. Their names are
             the sizes that ``--network`` changes.
-        latency_terms: ``latency_terms(distributions, input_shape=..., **sizes)`` returns what the
-            latency of a backbone is a sum of; see
+        latency_terms: ``latency_terms(distributions, input_shape=..., task=..., **sizes)`` returns
+            what the latency of a network is a sum of; see
             :class:`~lightning_modules.costs.LatencyTable`.
         supernet: ``supernet(space, task, input_shape=..., **sizes)`` makes the supernet.
-        marks: A text that stands in the strings of architectures of this space and few others.
-            Strings are read by the first space that can, those with marks first.
+        marks: A text that stands in all strings of architectures of this space and in those of
+            few others; see :func:`read_architecture`.
     """
 
     make_space: Callable[[], SearchSpace]
     backbone: Callable[..., nn.Module]
-    small: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    small: Mapping[str, Any] = field(default_factory=dict)
     latency_terms: Callable[..., list[Term]] | None = None
     supernet: Callable[..., Supernet] | None = None
     marks: str = ""
@@ -82,11 +82,10 @@ class _OwnBuild:
 
 
 def is_kit(value: Any) -> bool:
-    """Tell whether a value is a kit or a search space, or class of spaces, with ``build``."""
-    if isinstance(value, Kit):
-        return True
-    kind = value if isinstance(value, type) else type(value)
-    return issubclass(kind, SearchSpace) and callable(getattr(value, "build", None))
+    """Tell whether a value is a kit, a search space, or a class of search spaces."""
+    if isinstance(value, type):
+        return issubclass(value, SearchSpace)
+    return isinstance(value, Kit | SearchSpace)
 
 
 def as_kit(space: str | SearchSpace | Kit, *, argument: str = "space") -> Kit:
@@ -109,25 +108,30 @@ def as_kit(space: str | SearchSpace | Kit, *, argument: str = "space") -> Kit:
         space = found() if isinstance(found, type) else found
     build = getattr(space, "build", None)
     if callable(build):
-        return Kit(lambda: space, _OwnBuild(build))
+        return Kit(_Made(space), _OwnBuild(build))
     if space.name not in SPACES:
         raise ValueError(
             f"Expected argument `{argument}` to be of {', '.join(SPACES)}, a kit, or a search "
             f"space with a method `build` but got one of {space.name!r}."
         )
-    known = SPACES.get(space.name)
-    return Kit(
-        lambda: space,
-        known.backbone,
-        known.small,
-        known.latency_terms,
-        known.supernet,
-        known.marks,
-    )
+    return replace(as_kit(space.name), make_space=_Made(space))
+
+
+@dataclass(frozen=True)
+class _Made:
+    """Makes a search space that is there already."""
+
+    space: SearchSpace
+
+    def __call__(self) -> SearchSpace:
+        return self.space
 
 
 def read_architecture(text: str) -> tuple[str, SearchSpace, Architecture]:
     """Read the string of an architecture in the first space with a name that can.
+
+    Only the spaces whose marks stand in the string are tried; where there are none, those without
+    marks. A space comes before its variations, which have its name in :class:`SearchSpace`.
 
     Returns:
         The name, the search space and the architecture.
@@ -143,9 +147,10 @@ def read_architecture(text: str) -> tuple[str, SearchSpace, Architecture]:
     """
     kits = {name: as_kit(name) for name in SPACES}
     marked = [name for name, kit in kits.items() if kit.marks and kit.marks in text]
+    likely = marked or [name for name, kit in kits.items() if not kit.marks]
+    spaces = {name: kits[name].make_space() for name in likely}
     problems = []
-    for name in marked or [name for name, kit in kits.items() if not kit.marks]:
-        space = kits[name].make_space()
+    for name, space in sorted(spaces.items(), key=lambda item: item[0] != item[1].name):
         try:
             return name, space, space.from_string(text)
         except ValueError as error:

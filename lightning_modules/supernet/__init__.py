@@ -1,70 +1,72 @@
 """Supernets: one network for all architectures of a space, trained before the study."""
 
-from lightning_modules.spaces.cell.supernet import CellSupernet
-from lightning_modules.spaces.chain.supernet import ChainSupernet
-from lightning_modules.spaces.darts.supernet import DartsSupernet
-from lightning_modules.spaces.mobile.supernet import MobileSupernet
-from lightning_modules.supernet._build import build_relaxed
-from lightning_modules.supernet._build import build_supernet
-from lightning_modules.supernet._build import SUPERNETS
-from lightning_modules.supernet._collapse import is_collapsed
-from lightning_modules.supernet._curvature import architecture_eigenvalue
-from lightning_modules.supernet._data import SupernetDataModule
-from lightning_modules.supernet._evaluate import recalibrate
-from lightning_modules.supernet._evaluate import SupernetEvaluator
-from lightning_modules.supernet._file import load_supernet
-from lightning_modules.supernet._file import save_supernet
-from lightning_modules.supernet._gates import Gate
-from lightning_modules.supernet._gates import Gates
-from lightning_modules.supernet._gates import MixedOperation
-from lightning_modules.supernet._guards import CollapseGuard
-from lightning_modules.supernet._module import SupernetModule
-from lightning_modules.supernet._optimizers import make_optimizers
-from lightning_modules.supernet._optimizers import supernet_rate_factor
-from lightning_modules.supernet._optimizers import SUPERNET_SCHEDULES
-from lightning_modules.supernet._paths import PathScores
-from lightning_modules.supernet._search import SupernetSearch
-from lightning_modules.supernet._settings import stage_settings
-from lightning_modules.supernet._stage import DEFAULT_RELAXATION
-from lightning_modules.supernet._stage import PRIOR_FILE
-from lightning_modules.supernet._stage import SUPERNET_FILE
-from lightning_modules.supernet._stage import SupernetResult
-from lightning_modules.supernet._stage import SupernetStage
-from lightning_modules.supernet._supernet import inherit_weights
-from lightning_modules.supernet._supernet import Supernet
+from typing import TYPE_CHECKING
+
+from lightning_modules._lazy import lazy_names
 
 
-__all__ = [
-    "CellSupernet",
-    "ChainSupernet",
-    "CollapseGuard",
-    "DEFAULT_RELAXATION",
-    "DartsSupernet",
-    "Gate",
-    "Gates",
-    "MixedOperation",
-    "MobileSupernet",
-    "PRIOR_FILE",
-    "PathScores",
-    "SUPERNETS",
-    "SUPERNET_FILE",
-    "SUPERNET_SCHEDULES",
-    "Supernet",
-    "SupernetDataModule",
-    "SupernetEvaluator",
-    "SupernetModule",
-    "SupernetResult",
-    "SupernetSearch",
-    "SupernetStage",
-    "architecture_eigenvalue",
-    "build_relaxed",
-    "build_supernet",
-    "inherit_weights",
-    "is_collapsed",
-    "load_supernet",
-    "make_optimizers",
-    "recalibrate",
-    "save_supernet",
-    "stage_settings",
-    "supernet_rate_factor",
-]
+if TYPE_CHECKING:
+    from lightning_modules.supernet._build import build_relaxed as build_relaxed
+    from lightning_modules.supernet._build import build_supernet as build_supernet
+    from lightning_modules.supernet._collapse import is_collapsed as is_collapsed
+    from lightning_modules.supernet._curvature import (
+        architecture_eigenvalue as architecture_eigenvalue,
+    )
+    from lightning_modules.supernet._data import SupernetDataModule as SupernetDataModule
+    from lightning_modules.supernet._evaluate import recalibrate as recalibrate
+    from lightning_modules.supernet._evaluate import SupernetEvaluator as SupernetEvaluator
+    from lightning_modules.supernet._file import load_supernet as load_supernet
+    from lightning_modules.supernet._file import save_supernet as save_supernet
+    from lightning_modules.supernet._gates import Gate as Gate
+    from lightning_modules.supernet._gates import Gates as Gates
+    from lightning_modules.supernet._gates import MixedOperation as MixedOperation
+    from lightning_modules.supernet._guards import CollapseGuard as CollapseGuard
+    from lightning_modules.supernet._module import SupernetModule as SupernetModule
+    from lightning_modules.supernet._optimizers import make_optimizers as make_optimizers
+    from lightning_modules.supernet._optimizers import supernet_rate_factor as supernet_rate_factor
+    from lightning_modules.supernet._optimizers import SUPERNET_SCHEDULES as SUPERNET_SCHEDULES
+    from lightning_modules.supernet._paths import PathScores as PathScores
+    from lightning_modules.supernet._result import SupernetResult as SupernetResult
+    from lightning_modules.supernet._search import SupernetSearch as SupernetSearch
+    from lightning_modules.supernet._stage import SupernetStage as SupernetStage
+    from lightning_modules.supernet._stage_folder import PRIOR_FILE as PRIOR_FILE
+    from lightning_modules.supernet._stage_folder import stage_settings as stage_settings
+    from lightning_modules.supernet._stage_folder import SUPERNET_FILE as SUPERNET_FILE
+    from lightning_modules.supernet._supernet import inherit_weights as inherit_weights
+    from lightning_modules.supernet._supernet import Supernet as Supernet
+    from lightning_modules.supernet.settings import DEFAULT_RELAXATION as DEFAULT_RELAXATION
+    from lightning_modules.supernet.settings import StageSettings as StageSettings
+
+
+_MODULES = {
+    "CollapseGuard": "lightning_modules.supernet._guards",
+    "DEFAULT_RELAXATION": "lightning_modules.supernet.settings",
+    "Gate": "lightning_modules.supernet._gates",
+    "Gates": "lightning_modules.supernet._gates",
+    "MixedOperation": "lightning_modules.supernet._gates",
+    "PRIOR_FILE": "lightning_modules.supernet._stage_folder",
+    "PathScores": "lightning_modules.supernet._paths",
+    "SUPERNET_FILE": "lightning_modules.supernet._stage_folder",
+    "SUPERNET_SCHEDULES": "lightning_modules.supernet._optimizers",
+    "StageSettings": "lightning_modules.supernet.settings",
+    "Supernet": "lightning_modules.supernet._supernet",
+    "SupernetDataModule": "lightning_modules.supernet._data",
+    "SupernetEvaluator": "lightning_modules.supernet._evaluate",
+    "SupernetModule": "lightning_modules.supernet._module",
+    "SupernetResult": "lightning_modules.supernet._result",
+    "SupernetSearch": "lightning_modules.supernet._search",
+    "SupernetStage": "lightning_modules.supernet._stage",
+    "architecture_eigenvalue": "lightning_modules.supernet._curvature",
+    "build_relaxed": "lightning_modules.supernet._build",
+    "build_supernet": "lightning_modules.supernet._build",
+    "inherit_weights": "lightning_modules.supernet._supernet",
+    "is_collapsed": "lightning_modules.supernet._collapse",
+    "load_supernet": "lightning_modules.supernet._file",
+    "make_optimizers": "lightning_modules.supernet._optimizers",
+    "recalibrate": "lightning_modules.supernet._evaluate",
+    "save_supernet": "lightning_modules.supernet._file",
+    "stage_settings": "lightning_modules.supernet._stage_folder",
+    "supernet_rate_factor": "lightning_modules.supernet._optimizers",
+}
+
+__getattr__ = lazy_names(__name__, _MODULES)

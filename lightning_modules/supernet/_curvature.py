@@ -10,28 +10,27 @@ from scipy.sparse.linalg import eigsh
 from scipy.sparse.linalg import LinearOperator
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from lightning_modules.supernet._evaluate import batch_statistics
 from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._supernet import Supernet
-from lightning_modules.supernet.relaxations import Batch
 from lightning_modules.supernet.relaxations import FBNet
 from lightning_modules.supernet.relaxations import Gdas
 from lightning_modules.supernet.relaxations import LogitRelaxation
+from lightning_modules.supernet.relaxations import Samples
 from lightning_modules.supernet.relaxations import Step
 from lightning_modules.supernet.relaxations.darts import softmax_gates
 
 
 def architecture_eigenvalue(
-    supernet: Supernet, relaxation: LogitRelaxation, batch: Batch, step: Step
+    supernet: Supernet, relaxation: LogitRelaxation, batch: Samples, step: Step
 ) -> float:
     """Return the largest eigenvalue of the Hessian of the loss by the architecture parameters.
 
-    Zela et al., ICLR 2020, section 4. The loss is the cross-entropy alone, with the statistics of
-    the batch. Relaxations that draw Gumbel noise are looked at as the softmax mixture that they
-    sample from. As a constant may be added to all logits of a gate, there always is an eigenvalue
-    of 0, and the largest is not negative.
+    Zela et al., ICLR 2020, section 4. The loss is the task's alone, without costs, with the
+    statistics of the batch. Relaxations that draw Gumbel noise are looked at as the softmax
+    mixture that they sample from. As a constant may be added to all logits of a gate, there always
+    is an eigenvalue of 0, and the largest is not negative.
 
     Args:
         supernet: The supernet; neither weights nor gradients are changed.
@@ -40,11 +39,12 @@ def architecture_eigenvalue(
         step: The step that the relaxation makes its gates for.
 
     Returns:
-        The eigenvalue in nats; NaN if it was not found, e.g. as the loss is not finite.
+        The eigenvalue, in units of the loss; NaN if it was not found, e.g. as the loss is not
+        finite.
     """
     with torch.enable_grad(), batch_statistics(supernet):
         gates = _smooth_gates(supernet, relaxation, step)
-        loss = F.cross_entropy(supernet(batch.images, gates), batch.labels)
+        loss = supernet.loss(*batch, gates)
         return largest_eigenvalue(loss, list(relaxation.parameters()))
 
 

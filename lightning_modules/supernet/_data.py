@@ -20,7 +20,7 @@ from lightning_modules.data._loader import EpochSampler
 
 
 class SupernetDataModule(pl.LightningDataModule):
-    """Wraps a data module: batches for weight steps and, from other images, architecture steps.
+    """Wraps a data module: batches for weight steps and, from other samples, architecture steps.
 
     A training batch is ``{"weights": batch, "architecture": batch}``; without a part for the
     architecture ``{"weights": batch}``. Both are batches of the wrapped data module's training
@@ -101,7 +101,7 @@ class SupernetDataModule(pl.LightningDataModule):
         if len(indices) < batch_size:
             raise ValueError(
                 f"Expected argument `batch_size` to be at most {len(indices)}, the training "
-                f"images in a part for weights or architecture, but got {batch_size}."
+                f"samples in a part for weights or architecture, but got {batch_size}."
             )
         part = Subset(whole.dataset, indices)
         return DataLoader(

@@ -133,9 +133,9 @@ def widest(widths: Options) -> int:
 
 
 def widen(x: Tensor, channels: int) -> Tensor:
-    """Append channels of zeros to (batch, channels, height, width)."""
+    """Append channels of zeros to (batch, channels, ...)."""
     missing = channels - x.shape[1]
-    return F.pad(x, (0, 0, 0, 0, 0, missing)) if missing else x
+    return F.pad(x, (*[0] * (2 * x.ndim - 3), missing)) if missing else x
 
 
 def activate(x: Tensor, activations: Options) -> Tensor:

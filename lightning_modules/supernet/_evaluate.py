@@ -1,46 +1,53 @@
-"""What a path of a trained supernet is worth, and the search for the best one."""
+"""What a path of a trained supernet is worth."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import contextmanager
+import math
 from typing import Any
 
+import pytorch_lightning as pl
+from pytorch_lightning.utilities.data import extract_batch_size
 import torch
 from torch import nn
+from torch import Tensor
 from torch.optim.swa_utils import update_bn
-from torch.utils.data import DataLoader
-from torchmetrics.functional.classification import multiclass_accuracy
 
 from lightning_modules.costs.meter import ArchitectureCosts
-from lightning_modules.costs.meter import COST_METRICS
+from lightning_modules.costs.meter import cost_names
 from lightning_modules.costs.meter import CostMeter
+from lightning_modules.data._draw import draw_batches
+from lightning_modules.inputs import Inputs
+from lightning_modules.inputs import Sample
+from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._supernet import Supernet
+from lightning_modules.tasks import Task
 from optuna_nas import Architecture
 from optuna_nas import Evaluation
 from optuna_nas.evaluation import Report
 
 
-_SCORES = ("val_accuracy", "val_loss")
-
-
 class SupernetEvaluator:
     """Scores an architecture with inherited weights; see :class:`~optuna_nas.Evaluator`.
 
-    Before, the statistics of its normalisation are measured anew on training images, as those of
+    Before, the statistics of its normalisation are measured anew on training samples, as those of
     the supernet are a mixture of all paths (Guo et al., ECCV 2020, section 3.4; Yu & Huang, ICCV
     2019, section 3.3). Nothing is trained. The supernet is not changed.
 
     Args:
         supernet: The trained supernet.
-        train_batches: Batches of images, alone or with labels, for the statistics; kept in memory.
-        val_batches: Batches of images and labels on which the accuracy is measured; likewise.
-        metrics: Names of the values to return: ``val_accuracy`` in [0, 1], ``val_loss`` in nats,
-            and names of :data:`~lightning_modules.COST_METRICS`.
+        train_batches: Batches of inputs, alone or with targets, for the statistics; kept in
+            memory.
+        val_batches: Batches of inputs and targets on which the metrics are measured; likewise.
+        metrics: Names of the values to return: ``val_loss``, the task's validation metrics, and
+            those of :func:`~lightning_modules.costs.cost_names`; by default all that are measured
+            on validation data.
         costs: Where the cost metrics come from, e.g. those of a
             :class:`~lightning_modules.TrainingEvaluator`; by default they are measured on the
-            supernet's device, one image at a time.
+            supernet's device, one sample at a time.
 
     Raises:
         ValueError: If there are no batches or a metric is unknown.
@@ -52,13 +59,15 @@ class SupernetEvaluator:
         train_batches: list[Any],
         val_batches: list[Any],
         *,
-        metrics: Sequence[str] = _SCORES,
+        metrics: Sequence[str] | None = None,
         costs: ArchitectureCosts | None = None,
     ) -> None:
-        known = (*_SCORES, *COST_METRICS)
+        measured = validation_metrics(supernet.task)
+        metrics = measured if metrics is None else metrics
+        known = [*measured, *cost_names()]
         if isinstance(metrics, str) or not metrics or not set(metrics) <= set(known):
             raise ValueError(
-                f"Expected argument `metrics` to be names of {list(known)} but got {metrics!r}."
+                f"Expected argument `metrics` to be names of {known} but got {metrics!r}."
             )
         for name, batches in [("train_batches", train_batches), ("val_batches", val_batches)]:
             if not batches:
@@ -77,28 +86,30 @@ class SupernetEvaluator:
     def from_data(
         cls,
         supernet: Supernet,
-        datamodule: Any,
+        datamodule: pl.LightningDataModule,
         *,
-        train_images: int = 500,
-        val_images: int = 2000,
-        metrics: Sequence[str] = _SCORES,
+        train_samples: int = 500,
+        val_samples: int = 2000,
+        metrics: Sequence[str] | None = None,
         costs: ArchitectureCosts | None = None,
+        seed: int = 0,
     ) -> SupernetEvaluator:
-        """Take the batches from a data module.
+        """Draw the batches from a data module, a seeded, stratified part of each split.
 
         Args:
             supernet: The trained supernet.
-            datamodule: A data module with a training and a validation loader, set up.
-            train_images: Least number of images for the statistics, if there are as many.
-            val_images: Least number of images for the accuracy, if there are as many.
+            datamodule: A data module, set up; see :func:`~lightning_modules.data.draw_batches`.
+            train_samples: Number of samples for the statistics, if there are as many.
+            val_samples: Number of samples for the metrics, if there are as many.
             metrics: See :class:`SupernetEvaluator`, as for the next.
             costs: Where the cost metrics come from.
+            seed: Seed of the draw, at least 0.
         """
         device = next(supernet.parameters()).device
         return cls(
             supernet,
-            _first(datamodule.train_dataloader(), train_images, device),
-            _first(datamodule.val_dataloader(), val_images, device),
+            draw_batches(datamodule, "train", train_samples, seed=seed, device=device),
+            draw_batches(datamodule, "val", val_samples, seed=seed, device=device),
             metrics=metrics,
             costs=costs,
         )
@@ -117,45 +128,65 @@ class SupernetEvaluator:
             ValueError: If ``architecture`` is no member of the supernet's space.
         """
         network = self.supernet.network_of(self.supernet.space.require_member(architecture))
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        known = self.costs.take(architecture)
-        wanted = [name for name in self.metrics if name in COST_METRICS and name not in known]
-        shape = tuple(self.val_batches[0][0].shape[1:])
-        measured = known | self.costs.meter.measure(wanted, network, shape)
-        if set(self.metrics) & set(_SCORES):
-            measured |= self._score(network)
+        network = in_channels_last(network)
+        measured = self.costs.take(architecture)
+        costs = [name for name in self.metrics if name in cost_names() and name not in measured]
+        if costs:
+            measured |= self.costs.meter.measure(costs, network, self._sample)
+        if not set(self.metrics) <= set(measured):
+            recalibrate(network, self.train_batches)
+            measured |= measure(self.supernet.task, network.eval(), self.val_batches)
         return Evaluation({name: measured[name] for name in self.metrics})
 
     def cost(self, metric: str, architecture: Architecture) -> float:
         """Return a cost metric; see :meth:`lightning_modules.TrainingEvaluator.cost`.
 
         Args:
-            metric: A name of :data:`~lightning_modules.COST_METRICS`.
+            metric: A name of :func:`~lightning_modules.costs.cost_names`.
             architecture: A member of the supernet's space.
 
         Raises:
             ValueError: If the metric is unknown.
         """
-        if metric not in COST_METRICS:
+        if metric not in cost_names():
             raise ValueError(
-                f"Expected argument `metric` to be one of {list(COST_METRICS)} but got {metric!r}."
+                f"Expected argument `metric` to be one of {cost_names()} but got {metric!r}."
             )
-        channels, height, width = self.val_batches[0][0].shape[1:]
-        return self.costs.value(metric, architecture, (channels, height, width))
+        return self.costs.value(metric, architecture, self._sample)
 
-    def _score(self, network: nn.Module) -> dict[str, float]:
-        recalibrate(network, self.train_batches)
-        network.eval()
-        with torch.inference_mode():
-            logits = torch.cat([network(images) for images, _ in self.val_batches]).float()
-        labels = torch.cat([labels for _, labels in self.val_batches])
-        accuracy = multiclass_accuracy(
-            logits, labels, self.supernet.num_classes, average="micro", validate_args=False
-        )
-        return {
-            "val_accuracy": float(accuracy),
-            "val_loss": float(nn.functional.cross_entropy(logits, labels)),
-        }
+    @property
+    def _sample(self) -> Sample:
+        inputs = self.val_batches[0][0]
+        if isinstance(inputs, Tensor) and inputs.is_floating_point():
+            return tuple(inputs.shape[1:])
+        return Inputs((inputs,)).map(lambda tensor: tensor[:1])
+
+
+def validation_metrics(task: Task) -> list[str]:
+    """Return the names of what is measured on validation data, the loss last."""
+    return [*(f"val_{metric.name}" for metric in task.metrics), "val_loss"]
+
+
+def measure(task: Task, network: Callable[[Any], Any], batches: Sequence[Any]) -> dict[str, float]:
+    """Return the metrics of :func:`validation_metrics`.
+
+    Args:
+        task: The task.
+        network: Maps inputs to outputs.
+        batches: Batches of inputs and targets, at least one.
+    """
+    metrics = task.make_metrics()
+    losses, sizes = [], []
+    with torch.inference_mode():
+        for inputs, targets in batches:
+            output = network(inputs)
+            losses.append(task.loss(output, targets))
+            sizes.append(extract_batch_size(targets))
+            for metric in metrics.values():
+                metric.to(losses[-1].device).update(output, targets)
+        values = {f"val_{name}": float(metric.compute()) for name, metric in metrics.items()}
+    parts = zip(torch.stack(losses).tolist(), sizes, strict=True)
+    return values | {"val_loss": math.fsum(loss * n for loss, n in parts) / sum(sizes)}
 
 
 def recalibrate(network: nn.Module, batches: list[Any]) -> None:
@@ -163,9 +194,18 @@ def recalibrate(network: nn.Module, batches: list[Any]) -> None:
 
     Args:
         network: The network.
-        batches: Images, alone or before their labels.
+        batches: Inputs, alone or before their targets.
     """
     update_bn(batches, network)
+
+
+def path_output(supernet: Supernet, inputs: Any, gates: Gates) -> Any:
+    """Return the output of a path, normalised by the statistics of the batch.
+
+    Those of the supernet are a mixture of all paths.
+    """
+    with batch_statistics(supernet):
+        return supernet(inputs, gates)
 
 
 @contextmanager
@@ -184,12 +224,8 @@ def batch_statistics(module: nn.Module) -> Iterator[None]:
             norm.track_running_stats = tracks
 
 
-def _first(loader: DataLoader[Any], n: int, device: torch.device) -> list[Any]:
-    batches: list[Any] = []
-    seen = 0
-    for images, labels in loader:
-        batches.append((images.to(device), labels.to(device)))
-        seen += len(labels)
-        if seen >= n:
-            break
-    return batches
+def in_channels_last(network: nn.Module) -> nn.Module:
+    """Return a network of images in the order that is fastest; others as they are."""
+    if any(parameter.ndim > 4 for parameter in network.parameters()):
+        return network
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

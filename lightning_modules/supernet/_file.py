@@ -8,15 +8,20 @@ from typing import Any
 import torch
 
 from lightning_modules._files import temporary_beside
+from lightning_modules.registries import TASKS
+from lightning_modules.spaces import Kit
 from lightning_modules.supernet._build import build_supernet
 from lightning_modules.supernet._supernet import Supernet
+from lightning_modules.tasks import Task
+from lightning_modules.tasks import task_from_dict
+from lightning_modules.tasks import task_to_dict
 from lightning_modules.training.checkpoint import check_digest
 from lightning_modules.training.checkpoint import CheckpointError
 from lightning_modules.training.checkpoint import replace_with_digest
 from optuna_nas.spaces import SearchSpace
 
 
-_FORMAT = 1
+_FORMAT = 2
 _KEY = "optuna_nas_supernet"
 
 
@@ -35,6 +40,7 @@ def save_supernet(supernet: Supernet, path: str | Path) -> None:
         _KEY: _FORMAT,
         "space": supernet.space.name,
         "choices": {name: list(choices) for name, choices in supernet.choices.items()},
+        "task": task_to_dict(supernet.task),
         "arguments": dict(supernet.arguments),
         "state": supernet.state_dict(),
     }
@@ -43,12 +49,20 @@ def save_supernet(supernet: Supernet, path: str | Path) -> None:
         replace_with_digest(temporary, path)
 
 
-def load_supernet(path: str | Path, space: SearchSpace) -> Supernet:
+def load_supernet(
+    path: str | Path,
+    space: SearchSpace,
+    *,
+    task: type[Task] | None = None,
+    kit: Kit | None = None,
+) -> Supernet:
     """Read what :func:`save_supernet` wrote; nothing in the file is executed.
 
     Args:
         path: The file. If ``<path>.sha256`` is beside it, its digest is checked.
         space: The search space of the supernet.
+        task: The class of its task, where it has no name.
+        kit: The kit of the space; by default the one of its name.
 
     Returns:
         The supernet on the CPU.
@@ -64,7 +78,9 @@ def load_supernet(path: str | Path, space: SearchSpace) -> Supernet:
             f"`{content.get('space')}`."
         )
     try:
-        supernet = build_supernet(space, **content["arguments"])
+        kind = None if content["task"]["name"] in TASKS else task
+        found_task = task_from_dict(content["task"], kind)
+        supernet = build_supernet(space, found_task, kit=kit, **content["arguments"])
         found = {name: list(choices) for name, choices in supernet.choices.items()}
         if found != content["choices"]:
             raise ValueError("it has other choices")

@@ -10,8 +10,6 @@ import torch
 from torch import nn
 from torch import Tensor
 
-from lightning_modules.spaces.cell.operations import Zero
-
 
 class Gate(NamedTuple):
     """Which choices of a mixed operation are computed, and with which weights.
@@ -81,7 +79,7 @@ class MixedOperation(nn.Module):
         if self.partial_channels > 1 and active:
             return False
         operations = list(self.choices.values())
-        return all(isinstance(operations[index], Zero) for index in active)
+        return all(makes_zeros(operations[index]) for index in active)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to (batch, channels, h/s, w/s)."""
@@ -101,13 +99,18 @@ class MixedOperation(nn.Module):
         operations = list(self.choices.values())
         total: Tensor | None = None
         for position, index in enumerate(gate.active):
-            if isinstance(operations[index], Zero):
+            if makes_zeros(operations[index]):
                 continue
             term = operations[index](x)
             if gate.weights is not None:
                 term = term * gate.weights[position].to(term.dtype)
             total = term if total is None else total + term
         return x[:, :, :: self.stride, :: self.stride] * 0.0 if total is None else total
+
+
+def makes_zeros(operation: nn.Module) -> bool:
+    """Tell whether an operation says by its attribute ``makes_zeros`` that it need not be run."""
+    return bool(getattr(operation, "makes_zeros", False))
 
 
 def chosen_state(network: nn.Module, chosen: Mapping[str, str]) -> dict[str, Tensor]:

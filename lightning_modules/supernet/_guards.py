@@ -9,8 +9,10 @@ from typing import Any
 import warnings
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities import move_data_to_device
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from lightning_modules.supernet._collapse import cell_operations
 from lightning_modules.supernet._collapse import is_collapsed
@@ -18,8 +20,8 @@ from lightning_modules.supernet._collapse import NONE
 from lightning_modules.supernet._collapse import SKIP
 from lightning_modules.supernet._curvature import architecture_eigenvalue
 from lightning_modules.supernet._module import SupernetModule
-from lightning_modules.supernet.relaxations import Batch
 from lightning_modules.supernet.relaxations import LogitRelaxation
+from lightning_modules.supernet.relaxations import Samples
 from optuna_nas import Architecture
 
 
@@ -48,7 +50,7 @@ class CollapseGuard(pl.Callback):
         threshold: The ratio below which an early stop is due, in (0, 1).
         stop: Whether to end the training then, with the architecture parameters of the kept
             architecture. The weights stay what they are.
-        max_images: Largest number of images of the fixed batch, at least 1.
+        max_samples: Largest number of samples of the fixed batch, at least 1.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -61,12 +63,12 @@ class CollapseGuard(pl.Callback):
         window: int = 5,
         threshold: float = 0.75,
         stop: bool = False,
-        max_images: int = 64,
+        max_samples: int = 64,
     ) -> None:
         for name, value in [
             ("every_n_epochs", every_n_epochs),
             ("window", window),
-            ("max_images", max_images),
+            ("max_samples", max_samples),
         ]:
             if value < 1:
                 raise ValueError(f"Expected argument `{name}` to be at least 1 but got {value}.")
@@ -76,14 +78,14 @@ class CollapseGuard(pl.Callback):
         self.window = window
         self.threshold = threshold
         self.stop = stop
-        self.max_images = max_images
+        self.max_samples = max_samples
         self.eigenvalues: list[float] = []
         """All eigenvalues measured so far."""
         self.early_architecture: Architecture | None = None
         """The architecture from before the eigenvalues rose, if they did."""
         self.early_epoch: int | None = None
         """The epoch of :attr:`early_architecture`, counted from 0."""
-        self._batch: Batch | None = None
+        self._batch: Samples | None = None
         self._recent: list[dict[str, Any]] = []
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -108,8 +110,8 @@ class CollapseGuard(pl.Callback):
     ) -> None:
         """Keep the first batch."""
         if self._batch is None and "architecture" in batch:
-            first = [part[: self.max_images].cpu() for part in batch["architecture"]]
-            self._batch = Batch(*trainer.strategy.broadcast(first))
+            first = tree_map(lambda t: t[: self.max_samples].cpu(), list(batch["architecture"]))
+            self._batch = Samples(*trainer.strategy.broadcast(first))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log, and stop or warn."""
@@ -166,7 +168,7 @@ class CollapseGuard(pl.Callback):
         self.eigenvalues = list(state_dict["eigenvalues"])
         self.early_architecture = None if early is None else Architecture.from_json(early)
         self.early_epoch = state_dict["early_epoch"]
-        self._batch = None if batch is None else Batch(*batch)
+        self._batch = None if batch is None else Samples(*batch)
         self._recent = list(state_dict["recent"])
 
     def _measured(self, trainer: pl.Trainer, pl_module: SupernetModule) -> float | None:
@@ -177,7 +179,7 @@ class CollapseGuard(pl.Callback):
         step = pl_module._step()
         if step.progress < pl_module.architecture_start:
             return None
-        batch = Batch(*(part.to(pl_module.device) for part in self._batch))
+        batch = move_data_to_device(self._batch, pl_module.device)
         value = architecture_eigenvalue(pl_module.supernet, relaxation, batch, step)
         mean = trainer.strategy.reduce(
             torch.tensor(value, device=pl_module.device), reduce_op="mean"

@@ -8,17 +8,21 @@ import math
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities.data import extract_batch_size
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics import MeanMetric
 
-from lightning_modules.supernet._evaluate import batch_statistics
+from lightning_modules.supernet._evaluate import in_channels_last
+from lightning_modules.supernet._evaluate import path_output
+from lightning_modules.supernet._optimizers import clip_gradients
+from lightning_modules.supernet._optimizers import GRADIENT_CLIP
 from lightning_modules.supernet._optimizers import make_optimizers
 from lightning_modules.supernet._optimizers import supernet_rate_factor
 from lightning_modules.supernet._supernet import Supernet
-from lightning_modules.supernet.relaxations import Batch
 from lightning_modules.supernet.relaxations import Relaxation
+from lightning_modules.supernet.relaxations import Samples
 from lightning_modules.supernet.relaxations import Step
 from optuna_nas import Architecture
 
@@ -26,16 +30,16 @@ from optuna_nas import Architecture
 class SupernetModule(pl.LightningModule):
     """Trains a supernet by a relaxation, with manual optimisation.
 
-    Each training batch is ``{"weights": (images, labels), "architecture": (images, labels)}``, as
-    :class:`SupernetDataModule` makes it: first an architecture step on the one, then a weight step
-    on the other (Liu et al., ICLR 2019, algorithm 1). A relaxation that learns no logits needs no
-    ``"architecture"``.
+    Each training batch is ``{"weights": (inputs, targets), "architecture": (inputs, targets)}``,
+    as :class:`SupernetDataModule` makes it: first an architecture step on the one, then a weight
+    step on the other (Liu et al., ICLR 2019, algorithm 1). A relaxation that learns no logits
+    needs no ``"architecture"``.
 
-    It logs, each epoch, ``supernet_loss`` and ``architecture_loss`` (means),
-    ``supernet_val_accuracy`` in [0, 1] of the path that the relaxation stands for, and
-    ``architecture_entropy``, the mean over the gates in nats. A checkpoint of the trainer holds
-    all of the state, and a training resumed from it, at the end of an epoch, goes on as if it had
-    never stopped.
+    It logs, each epoch, ``supernet_loss`` and ``architecture_loss`` (means), the task's first
+    metric of the path that the relaxation stands for, e.g. ``supernet_val_r2``, or its loss
+    where there is none, and ``architecture_entropy``, the mean over the gates in nats. A
+    checkpoint of the trainer holds all of the state, and a training resumed from it, at the end of
+    an epoch, goes on as if it had never stopped.
 
     On several devices a trainer needs ``strategy="ddp_find_unused_parameters_true"``, as a step
     does not use all choices.
@@ -68,7 +72,7 @@ class SupernetModule(pl.LightningModule):
         architecture_learning_rate: float = 3e-3,
         architecture_weight_decay: float = 1e-3,
         schedule: str = "cosine",
-        gradient_clip: float = 5.0,
+        gradient_clip: float = GRADIENT_CLIP,
         architecture_start: float = 0.0,
     ) -> None:
         super().__init__()
@@ -83,7 +87,8 @@ class SupernetModule(pl.LightningModule):
             )
         supernet_rate_factor(schedule, 0)
         self.automatic_optimization = False
-        self.supernet: Supernet = supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.supernet = supernet
+        in_channels_last(supernet)
         self.relaxation = relaxation
         self._make_optimizers = partial(
             make_optimizers,
@@ -101,25 +106,28 @@ class SupernetModule(pl.LightningModule):
         self._total_steps = 1
         self.n_steps: Tensor
         self.register_buffer("n_steps", torch.zeros((), dtype=torch.int64))
-        n_classes = supernet.num_classes
-        self.val_accuracy = MulticlassAccuracy(n_classes, average="micro", validate_args=False)
+        task = supernet.task
+        self.val_metric = (
+            task.make_metrics()[task.metrics[0].name] if task.metrics else MeanMetric()
+        )
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
         """Make an architecture step, if the relaxation learns, and a weight step."""
-        weights = Batch(*batch["weights"])
+        weights = Samples(*batch["weights"])
+        n = extract_batch_size(weights.targets)
         step = self._step()
         optimizers = self._optimizers()
         if len(optimizers) > 1 and step.progress >= self.architecture_start:
             optimizers[1].zero_grad()
             loss = self.relaxation.architecture_step(
                 self.supernet,
-                Batch(*batch["architecture"]),
+                Samples(*batch["architecture"]),
                 weights,
                 step,
                 self.manual_backward,
             )
             optimizers[1].step()
-            self._log("architecture_loss", loss, len(weights.labels))
+            self._log("architecture_loss", loss, n)
         optimizers[0].zero_grad()
         loss = self.relaxation.weight_step(self.supernet, weights, step, self.manual_backward)
         optimizers[0].step()
@@ -127,13 +135,12 @@ class SupernetModule(pl.LightningModule):
         scheduler = self.lr_schedulers()
         assert isinstance(scheduler, LambdaLR)
         scheduler.step()
-        self._log("supernet_loss", loss, len(weights.labels))
+        self._log("supernet_loss", loss, n)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip the weights' gradients, which mixed precision has unscaled by now."""
-        if self.gradient_clip and optimizer is self.trainer.optimizers[0]:
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            torch.nn.utils.clip_grad_norm_(parameters, self.gradient_clip)
+        if optimizer is self.trainer.optimizers[0]:
+            clip_gradients(optimizer, self.gradient_clip)
 
     def on_train_epoch_end(self) -> None:
         """Log the entropy of the architecture parameters."""
@@ -144,10 +151,13 @@ class SupernetModule(pl.LightningModule):
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Measure the path that the relaxation stands for now, with the batch's statistics."""
         gates = self.relaxation.validation_gates(self.supernet, self._step())
-        with batch_statistics(self.supernet):
-            logits = self.supernet(batch[0], gates)
-        self.val_accuracy.update(logits, batch[1])
-        self.log("supernet_val_accuracy", self.val_accuracy, on_step=False, on_epoch=True)
+        inputs, targets = batch
+        output, task = path_output(self.supernet, inputs, gates), self.supernet.task
+        if task.metrics:
+            self.val_metric.update(output, targets)
+        else:
+            self.val_metric.update(task.loss(output, targets), extract_batch_size(targets))
+        self.log(f"supernet_{task.primary()}", self.val_metric, on_step=False, on_epoch=True)
 
     def configure_optimizers(self) -> Any:
         """Return SGD for the weights and, if there are any, Adam for the architecture."""

@@ -13,6 +13,9 @@ from lightning_modules.supernet.relaxations import Relaxation
 SUPERNET_SCHEDULES = ("cosine", "warm_up_cosine", "constant_exponential")
 """Names of the learning rate schedules of :class:`SupernetModule`."""
 
+GRADIENT_CLIP = 5.0
+"""Largest norm of the weights' gradients, as in the published code of DARTS."""
+
 _WARM_UP = 0.1
 _CONSTANT = 0.5
 
@@ -72,6 +75,18 @@ def make_optimizers(
             )
         )
     return optimizers
+
+
+def clip_gradients(optimizer: torch.optim.Optimizer, largest: float) -> None:
+    """Scale the gradients of an optimizer's parameters to a norm of at most ``largest``.
+
+    Args:
+        optimizer: The optimizer.
+        largest: The largest norm, 0 for no limit.
+    """
+    if largest:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        torch.nn.utils.clip_grad_norm_(parameters, largest)
 
 
 def supernet_rate_factor(schedule: str, progress: float) -> float:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytorch_lightning as pl
 
 from lightning_modules.proxies import ProxyEvaluator
 from lightning_modules.supernet._evaluate import SupernetEvaluator
 from lightning_modules.supernet._supernet import Supernet
-from lightning_modules.training import trainer as _training
 from optuna_nas import Architecture
 from optuna_nas import Evaluation
 
@@ -20,8 +17,8 @@ class PathEvaluator:
     Args:
         supernet: The trained supernet.
         datamodule: A data module, set up; its test split is not used.
-        proxy: A name of :data:`~lightning_modules.proxies.PROXIES`, or None.
-        seed: Seed of the order of the images and of the proxy's initial weights, at least 0.
+        proxy: A name of :data:`~lightning_modules.registries.PROXIES`, or None.
+        seed: Seed of the samples that are drawn and of the proxy's initial weights, at least 0.
     """
 
     def __init__(
@@ -32,21 +29,25 @@ class PathEvaluator:
         proxy: str | None,
         seed: int,
     ) -> None:
-        device = next(supernet.parameters()).device
-        # Seeded, as a loader may draw its order from the global generator.
-        self._shared = _training.RANDOM_STATE.seeded(
-            lambda: SupernetEvaluator.from_data(supernet, copy.copy(datamodule)), seed, device
+        metrics = list(dict.fromkeys([supernet.task.primary(), "val_loss"]))
+        self._shared = SupernetEvaluator.from_data(
+            supernet, datamodule, metrics=metrics, seed=seed
         )
         self._untrained = (
             None
             if proxy is None
             else ProxyEvaluator(
-                supernet.build, datamodule, metrics=[proxy], seed=seed, accelerator=device.type
+                supernet.build,
+                datamodule,
+                task=supernet.task,
+                metrics=[proxy],
+                seed=seed,
+                accelerator=next(supernet.parameters()).device.type,
             )
         )
 
     def __call__(self, architecture: Architecture) -> Evaluation:
-        """Return ``val_accuracy``, ``val_loss`` and the proxy of a path."""
+        """Return ``val_loss``, the task's first metric and the proxy of a path."""
         metrics = dict(self._shared(architecture).metrics)
         if self._untrained is not None:
             metrics |= self._untrained(architecture).metrics

@@ -13,7 +13,8 @@ import numpy as np
 from rich.progress import track
 from scipy.stats import rankdata
 
-from lightning_modules.supernet.relaxations import fair_architectures
+from lightning_modules.supernet.relaxations.fairnas import fair_architectures
+from lightning_modules.supernet.settings import check_proxy_weight
 from optuna_nas import Architecture
 from optuna_nas import Evaluation
 from optuna_nas.prior import Prior
@@ -27,7 +28,7 @@ _TRIES = 50
 
 
 class PathScores:
-    """What the paths of a supernet are worth: ``val_accuracy`` and ``val_loss`` of each.
+    """What the paths of a supernet are worth: the metrics of each, ``val_loss`` among them.
 
     With a proxy, their worth is a mean of ranks, that of the loss with the supernet's weights and
     that of the proxy (as votes of proxies: Abdelfattah et al., ICLR 2021, section 3.2). A supernet
@@ -81,7 +82,7 @@ class PathScores:
         return list(self._scores)
 
     def __getitem__(self, architecture: Architecture) -> dict[str, float]:
-        """Return ``val_accuracy`` in [0, 1], ``val_loss`` and, if there is one, the proxy."""
+        """Return ``val_loss``, the task's first metric and, if there is one, the proxy."""
         return dict(self._scores[architecture])
 
     def fill(
@@ -168,14 +169,6 @@ class PathScores:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(self._separator + json.dumps(entry) + "\n")
             self._separator = ""
-
-
-def check_proxy_weight(proxy_weight: float) -> None:
-    """Raise a ValueError if the part of a proxy is not in (0, 1]."""
-    if not 0 < proxy_weight <= 1:
-        raise ValueError(
-            f"Expected argument `proxy_weight` to be in (0, 1] but got {proxy_weight}."
-        )
 
 
 def _worst_if_nan(worth: float) -> float:

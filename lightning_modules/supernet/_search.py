@@ -5,23 +5,31 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 import inspect
 from typing import Any
 
+from pytorch_lightning.utilities import move_data_to_device
 import torch
 from torch import Tensor
 
+from lightning_modules._checks import check_at_least
+from lightning_modules.registries import RELAXATIONS
+from lightning_modules.spaces import Kit
 from lightning_modules.supernet._build import build_relaxed
-from lightning_modules.supernet._evaluate import batch_statistics
+from lightning_modules.supernet._evaluate import measure
+from lightning_modules.supernet._evaluate import path_output
 from lightning_modules.supernet._evaluate import SupernetEvaluator
+from lightning_modules.supernet._optimizers import clip_gradients
+from lightning_modules.supernet._optimizers import GRADIENT_CLIP
 from lightning_modules.supernet._optimizers import make_optimizers
 from lightning_modules.supernet._optimizers import supernet_rate_factor
 from lightning_modules.supernet._paths import PathScores
-from lightning_modules.supernet._stage import DEFAULT_RELAXATION
-from lightning_modules.supernet.relaxations import Batch
-from lightning_modules.supernet.relaxations import find_relaxation
 from lightning_modules.supernet.relaxations import Relaxation
+from lightning_modules.supernet.relaxations import Samples
 from lightning_modules.supernet.relaxations import Step
+from lightning_modules.supernet.settings import DEFAULT_RELAXATION
+from lightning_modules.tasks import Task
 from optuna_nas import Architecture
 from optuna_nas.prior import Prior
 from optuna_nas.spaces import SearchSpace
@@ -35,7 +43,8 @@ class SupernetSearch:
 
     ::
 
-        search = SupernetSearch(space, input_shape=(1, 28, 28), num_classes=10, n_epochs=5)
+        task = Classification(10)
+        search = SupernetSearch(space, task, input_shape=(1, 28, 28), n_epochs=5)
         for epoch in range(5):
             for batch, val_batch in zip(train_loader, architecture_loader):
                 search.train_step(batch, val_batch)
@@ -44,15 +53,15 @@ class SupernetSearch:
 
     Args:
         space: The search space.
-        input_shape: (channels, height, width) of an image.
-        num_classes: Number of classes.
-        relaxation: Name of the relaxation, of
-            :data:`~lightning_modules.supernet.relaxations.RELAXATIONS`.
+        task: What the supernet is trained for.
+        input_shape: Shape of a sample, e.g. (channels, height, width) of an image.
+        relaxation: Name of the relaxation, of :data:`~lightning_modules.registries.RELAXATIONS`.
         n_epochs: Number of calls of :meth:`update_strategy` in the whole training, over which the
             learning rate falls along half a cosine and temperatures follow their schedules.
         device: Where to train.
         seed: Seed of weights and random choices, at least 0.
         training: Arguments of :func:`make_optimizers`; by default those of the relaxation.
+        kit: The kit of the space; by default the one of its name.
         network: Arguments of the space's supernet, e.g. ``channels=8``.
 
     Raises:
@@ -62,31 +71,30 @@ class SupernetSearch:
     def __init__(
         self,
         space: SearchSpace,
+        task: Task,
         *,
-        input_shape: tuple[int, int, int],
-        num_classes: int,
+        input_shape: tuple[int, ...],
         relaxation: str = DEFAULT_RELAXATION,
         n_epochs: int = 10,
         device: str | torch.device = "cpu",
         seed: int = 0,
         training: Mapping[str, Any] | None = None,
+        kit: Kit | None = None,
         **network: Any,
     ) -> None:
-        kind = find_relaxation(relaxation)
-        for name, value, least in [("n_epochs", n_epochs, 1), ("seed", seed, 0)]:
-            if value < least:
-                raise ValueError(
-                    f"Expected argument `{name}` to be at least {least} but got {value}."
-                )
+        kind = RELAXATIONS.get(relaxation)
+        check_at_least("n_epochs", n_epochs, 1)
+        check_at_least("seed", seed, 0)
         _check_names(training or {})
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             supernet, relaxed = build_relaxed(
                 space,
+                task,
                 relaxation,
                 seed=seed,
+                kit=kit,
                 input_shape=input_shape,
-                num_classes=num_classes,
                 **network,
             )
         self.supernet, self.relaxation = supernet.to(device), relaxed.to(device)
@@ -98,7 +106,7 @@ class SupernetSearch:
         self._n_epochs = n_epochs
         self._epoch = 0
         self._n_steps = 0
-        self._seen: deque[Batch] = deque(maxlen=_KEPT_BATCHES)
+        self._seen: deque[Samples] = deque(maxlen=_KEPT_BATCHES)
         self._scores: PathScores | None = None
         self._seed = seed
 
@@ -107,14 +115,12 @@ class SupernetSearch:
         """The search space."""
         return self.supernet.space
 
-    def train_step(
-        self, batch: tuple[Tensor, Tensor], val_batch: tuple[Tensor, Tensor] | None = None
-    ) -> float:
+    def train_step(self, batch: Sequence[Any], val_batch: Sequence[Any] | None = None) -> float:
         """Make an architecture step, if the relaxation learns, and a weight step.
 
         Args:
-            batch: Images (batch, channels, height, width) and labels for the weights.
-            val_batch: The same of other images, for the architecture.
+            batch: Inputs and targets for the weights.
+            val_batch: Those of other samples, for the architecture.
 
         Returns:
             The loss of the weight step.
@@ -123,7 +129,7 @@ class SupernetSearch:
             ValueError: If the relaxation learns and there is no ``val_batch``.
         """
         self.supernet.train()
-        own = Batch(*(part.to(self._device) for part in batch))
+        own = self._moved(batch)
         step = Step(self._n_steps, self._epoch / self._n_epochs, self._learning_rate())
         if self.relaxation.learns:
             if val_batch is None:
@@ -131,13 +137,14 @@ class SupernetSearch:
                     f"Expected argument `val_batch` to be a batch, as `{self.relaxation.name}` "
                     "learns the architecture from it, but got None."
                 )
-            other = Batch(*(part.to(self._device) for part in val_batch))
             self.optimizers[1].zero_grad()
-            self.relaxation.architecture_step(self.supernet, other, own, step, _backward)
+            self.relaxation.architecture_step(
+                self.supernet, self._moved(val_batch), own, step, _backward
+            )
             self.optimizers[1].step()
         self.optimizers[0].zero_grad()
         loss = self.relaxation.weight_step(self.supernet, own, step, _backward)
-        torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), 5.0)
+        clip_gradients(self.optimizers[0], GRADIENT_CLIP)
         self.optimizers[0].step()
         self._n_steps += 1
         self._seen.append(own)
@@ -150,15 +157,15 @@ class SupernetSearch:
         for group in self.optimizers[0].param_groups:
             group["lr"] = self._learning_rate()
 
-    def evaluate(self, loader: Iterable[tuple[Tensor, Tensor]], *, n_paths: int = 100) -> float:
-        """Return the accuracy in [0, 1] of the architecture found by now, with its shared weights.
+    def evaluate(self, loader: Iterable[Sequence[Any]], *, n_paths: int = 100) -> float:
+        """Return the task's first metric of the architecture found by now, with shared weights.
 
         A relaxation that trains paths alone has found none before: paths are scored on the data,
         and the architecture is the most likely one of the prior that they make. With partial
         channels the path through the supernet is measured, with the statistics of each batch.
 
         Args:
-            loader: Batches of images and labels; kept for the time of the call.
+            loader: Batches of inputs and targets; kept for the time of the call.
             n_paths: Paths to score, if the relaxation learns no probabilities.
 
         Raises:
@@ -166,18 +173,23 @@ class SupernetSearch:
         """
         if not self._seen:
             raise ValueError("Expected a call of `train_step` before `evaluate`.")
-        batches = [tuple(part.to(self._device) for part in batch) for batch in loader]
+        batches = [self._moved(batch) for batch in loader]
         with torch.random.fork_rng(devices=[]):  # Single networks begin with random weights.
             return self._evaluate(batches, n_paths)
 
-    def _evaluate(self, batches: list[Any], n_paths: int) -> float:
+    def _evaluate(self, batches: list[Samples], n_paths: int) -> float:
+        task = self.supernet.task
         if self.supernet.partial_channels > 1:  # There are no single networks.
-            return self._accuracy_of_path(batches)
+            if not batches:
+                raise ValueError("Expected argument `loader` to have batches but got none.")
+            path = self.supernet.path(self.best_architecture())
+            found = measure(task, lambda x: path_output(self.supernet, x, path), batches)
+            return found[task.primary()]
         evaluator = SupernetEvaluator(self.supernet, list(self._seen), batches)
         if not self.relaxation.learns:
             self._scores = PathScores(self.search_space)
             self._scores.fill(evaluator, n_paths, seed=self._seed)
-        return evaluator(self.best_architecture()).metrics["val_accuracy"]
+        return evaluator(self.best_architecture()).metrics[task.primary()]
 
     def prior(self) -> Prior:
         """Return the probabilities of the choices found by now.
@@ -205,13 +217,8 @@ class SupernetSearch:
             return self.supernet.derive(self.relaxation.probabilities())
         return self.prior().most_likely()
 
-    def _accuracy_of_path(self, batches: list[Any]) -> float:
-        if not batches:
-            raise ValueError("Expected argument `loader` to have batches but got none.")
-        path = self.supernet.path(self.best_architecture())
-        with torch.inference_mode(), batch_statistics(self.supernet):
-            right = [self.supernet(x, path).argmax(dim=1) == labels for x, labels in batches]
-        return float(torch.cat(right).float().mean())
+    def _moved(self, batch: Sequence[Any]) -> Samples:
+        return Samples(*move_data_to_device(list(batch), self._device))
 
     def _learning_rate(self) -> float:
         return float(self._rate * supernet_rate_factor("cosine", self._epoch / self._n_epochs))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from optuna.distributions import distribution_to_json
 import pytorch_lightning as pl
 import torch
 
-from lightning_modules.proxies._registry import check_names
+from lightning_modules._checks import check_at_least
+from lightning_modules.proxies._compute import find_proxies
+from lightning_modules.spaces import Kit
 from lightning_modules.supernet._build import build_relaxed
 from lightning_modules.supernet._collapse import is_collapsed
 from lightning_modules.supernet._data import SupernetDataModule
@@ -20,52 +23,29 @@ from lightning_modules.supernet._file import save_supernet
 from lightning_modules.supernet._guards import CollapseGuard
 from lightning_modules.supernet._module import SupernetModule
 from lightning_modules.supernet._path_evaluator import PathEvaluator
-from lightning_modules.supernet._paths import check_proxy_weight
 from lightning_modules.supernet._paths import PathScores
-from lightning_modules.supernet._settings import check_settings
-from lightning_modules.supernet._settings import keep_settings
+from lightning_modules.supernet._result import SupernetResult
+from lightning_modules.supernet._stage_folder import check_settings
+from lightning_modules.supernet._stage_folder import keep_settings
+from lightning_modules.supernet._stage_folder import PRIOR_FILE
+from lightning_modules.supernet._stage_folder import RESUME_FILE
+from lightning_modules.supernet._stage_folder import SCORES_FILE
+from lightning_modules.supernet._stage_folder import SUPERNET_FILE
 from lightning_modules.supernet._stage_follower import EpochReport
 from lightning_modules.supernet._stage_follower import StageFollower
 from lightning_modules.supernet._supernet import Supernet
-from lightning_modules.supernet.relaxations import find_relaxation
 from lightning_modules.supernet.relaxations import Relaxation
-from lightning_modules.training import trainer as _training
-from optuna_nas import Architecture
-from optuna_nas.prior import Prior
+from lightning_modules.supernet.settings import StageSettings
+from lightning_modules.tasks import make_task
+from lightning_modules.tasks import Task
+from lightning_modules.tasks import task_to_dict
+from lightning_modules.training.device import select_device
+from lightning_modules.training.random_state import evaluation
+from lightning_modules.training.random_state import RANDOM_STATE
+from lightning_modules.training.trainer import make_trainer
+from lightning_modules.training.trainer import quiet
+from lightning_modules.training.trainer import run_trainer
 from optuna_nas.spaces import SearchSpace
-
-
-DEFAULT_RELAXATION = "fairnas"
-"""The relaxation of a stage for which none is named."""
-SUPERNET_FILE = "supernet.pt"
-"""Name of the trained supernet in the folder of a stage."""
-PRIOR_FILE = "prior.json"
-"""Name of the prior in the folder of a stage."""
-
-_RESUME = "last.ckpt"
-_SCORES = "paths.jsonl"
-
-
-@dataclass(frozen=True, eq=False)
-class SupernetResult:
-    """What a supernet stage leaves.
-
-    Args:
-        architecture: The architecture that was found, of the prior's most likely choices or by
-            the published rule of the relaxation.
-        prior: Probabilities of the choices.
-        supernet: The trained supernet.
-        path: Its file, if the stage had a folder.
-        scores: The paths that were scored; none if the relaxation learns probabilities.
-        collapsed: What looks collapsed about the architecture, in words.
-    """
-
-    architecture: Architecture
-    prior: Prior
-    supernet: Supernet
-    path: Path | None
-    scores: PathScores | None
-    collapsed: str | None
 
 
 @dataclass(kw_only=True)
@@ -73,8 +53,8 @@ class SupernetStage:
     """Trains a supernet on a data module and turns it into a prior.
 
     A relaxation that learns logits leaves their probabilities. One that trains paths alone leaves
-    those of :func:`~optuna_nas.prior.prior_from_scores`: :attr:`n_paths` paths, drawn so that
-    all choices appear equally, are ranked by their validation loss with the supernet's weights.
+    those of :func:`~optuna_nas.prior.prior_from_scores`: paths, drawn so that all choices
+    appear equally, are ranked by their validation loss with the supernet's weights.
     By default a zero-cost proxy is counted as well, and the last paths are drawn near the best:
     see :class:`PathScores`.
 
@@ -83,19 +63,13 @@ class SupernetStage:
 
     Args:
         space: The search space.
-        datamodule: Data with the attributes ``input_shape`` and ``num_classes``. The test split is
-            never read.
-        relaxation: Name of the relaxation, of
-            :data:`~lightning_modules.supernet.relaxations.RELAXATIONS`.
-        relaxation_arguments: More arguments of it, such as ``costs``.
-        max_epochs: Epochs, at least 1; by default those of the relaxation.
-        network: Arguments of the space's supernet besides the data's shape.
+        datamodule: Data with the attribute ``input_shape``. The test split is never read.
+        task: What the supernet is trained for; see :func:`~lightning_modules.tasks.make_task`.
+        kit: The kit of the space; by default the one of its name.
+        settings: How it is trained, and what its paths are scored by.
+        relaxation_arguments: More arguments of the relaxation, such as ``costs``.
+        network: Sizes of the space's supernet.
         training: Arguments of :class:`SupernetModule`; by default those of the relaxation.
-        n_paths: Paths to score, at least 2.
-        proxy: Zero-cost proxy of the paths' untrained networks, of
-            :data:`~lightning_modules.proxies.PROXIES`, which is counted beside their loss; None
-            counts the loss alone. Of no use where the relaxation learns probabilities.
-        proxy_weight: Part of the proxy in the mean rank, in (0, 1].
         folder: Where to keep the state and the result; by default nothing is written.
         origin: Where the data comes from, by names of your own, in plain JSON types; a stage is
             not continued with another.
@@ -114,14 +88,12 @@ class SupernetStage:
 
     space: SearchSpace
     datamodule: pl.LightningDataModule
-    relaxation: str = DEFAULT_RELAXATION
+    task: str | type[Task] | Task | None = None
+    kit: Kit | None = None
+    settings: StageSettings = field(default_factory=StageSettings)
     relaxation_arguments: Mapping[str, Any] | None = None
-    max_epochs: int | None = None
     network: Mapping[str, Any] | None = None
     training: Mapping[str, Any] | None = None
-    n_paths: int = 250
-    proxy: str | None = "synflow"
-    proxy_weight: float = 0.75
     folder: str | Path | None = None
     origin: Mapping[str, Any] | None = None
     seed: int = 0
@@ -134,36 +106,17 @@ class SupernetStage:
     progress: bool = False
 
     def __post_init__(self) -> None:
-        self._kind = find_relaxation(self.relaxation)
-        for name, value, least in [
-            ("max_epochs", self.epochs, 1),
-            ("n_paths", self.n_paths, 2),
-            ("seed", self.seed, 0),
-        ]:
-            if value < least:
-                raise ValueError(
-                    f"Expected argument `{name}` to be at least {least} but got {value}."
-                )
-        if self.proxy is not None:
-            check_names("proxy", [self.proxy])
-        check_proxy_weight(self.proxy_weight)
-        self._device = _training.select_device(self.accelerator, self.devices)
-
-    @property
-    def epochs(self) -> int:
-        """Epochs of the training."""
-        own = self._kind.epochs
-        return own if self.max_epochs is None else self.max_epochs
-
-    @property
-    def scores_paths(self) -> bool:
-        """Whether paths are scored, as the relaxation does not learn probabilities itself."""
-        return not self._kind.learns
+        check_at_least("seed", self.seed, 0)
+        self._kind = self.settings.kind
+        if self.settings.proxy is not None:
+            find_proxies("proxy", [self.settings.proxy])
+        self._device = select_device(self.accelerator, self.devices)
+        self._made_task: Task | None = None
 
     @property
     def begun(self) -> bool:
         """Whether an earlier run in the folder finished an epoch."""
-        return self.folder is not None and Path(self.folder, _RESUME).is_file()
+        return self.folder is not None and Path(self.folder, RESUME_FILE).is_file()
 
     def run(self) -> SupernetResult:
         """Train, score and save; what an earlier run in the folder finished is not repeated.
@@ -172,15 +125,15 @@ class SupernetStage:
             ValueError: If the folder holds a stage with other settings.
             RuntimeError: If the training diverged.
         """
-        with _training.evaluation(self._device):
+        with evaluation(self._device):
             data = self.split_data()
             folder = None if self.folder is None else Path(self.folder)
             if folder is not None:
                 keep_settings(folder, self._settings())
-            module = _training.RANDOM_STATE.seeded(
+            module = RANDOM_STATE.seeded(
                 lambda: self.make_module(*self.build()), self.seed, self._device
             )
-            with _training.quiet():
+            with quiet():
                 self._fit(module, data, folder)
             return self._result(module, data, folder)
 
@@ -188,16 +141,15 @@ class SupernetStage:
         """Set the data up and split it as the training will.
 
         Raises:
-            ValueError: If there is less than a batch of images in a part.
+            ValueError: If there is less than a batch of samples in a part.
         """
-        self.datamodule.prepare_data()
-        self.datamodule.setup("fit")
+        self._set_up()
         fraction = 0.5 if self._kind.learns else 0.0
         data, tried = (
             SupernetDataModule(self.datamodule, architecture_fraction=fraction, seed=self.seed)
             for _ in range(2)
         )
-        with _training.quiet():
+        with quiet():
             tried.train_dataloader()
         return data
 
@@ -207,14 +159,14 @@ class SupernetStage:
         Raises:
             ValueError: If the relaxation does not suit the space, or an argument is wrong.
         """
-        input_shape, num_classes = _training.data_description(self.datamodule)
         return build_relaxed(
             self.space,
-            self.relaxation,
+            self._set_up(),
+            self.settings.relaxation,
             relaxation_arguments=self.relaxation_arguments,
             seed=self.seed,
-            input_shape=input_shape,
-            num_classes=num_classes,
+            kit=self.kit,
+            input_shape=self._input_shape,
             **(self.network or {}),
         )
 
@@ -228,9 +180,9 @@ class SupernetStage:
         return SupernetModule(supernet, relaxation, **arguments)
 
     def _fit(self, module: SupernetModule, data: SupernetDataModule, folder: Path | None) -> None:
-        resume = None if folder is None else folder / _RESUME
-        trainer = _training.make_trainer(
-            max_epochs=self.epochs,
+        resume = None if folder is None else folder / RESUME_FILE
+        trainer = make_trainer(
+            max_epochs=self.settings.n_epochs,
             accelerator=self.accelerator,
             devices=self.devices,
             strategy=self._strategy(),
@@ -241,7 +193,7 @@ class SupernetStage:
             enable_progress_bar=self.progress,
             log_every_n_steps=1,  # There is nothing to log in a step, nor to warn about.
         )
-        _training.run_trainer(
+        run_trainer(
             trainer.fit,
             module,
             datamodule=data,
@@ -274,12 +226,14 @@ class SupernetStage:
         else:
             scores = PathScores(
                 self.space,
-                None if folder is None else folder / _SCORES,
-                proxy=self.proxy,
-                proxy_weight=self.proxy_weight,
+                None if folder is None else folder / SCORES_FILE,
+                proxy=self.settings.proxy,
+                proxy_weight=self.settings.proxy_weight,
             )
-            evaluate = PathEvaluator(supernet, data.datamodule, proxy=self.proxy, seed=self.seed)
-            scores.fill(evaluate, self.n_paths, seed=self.seed, progress=self.progress)
+            evaluate = PathEvaluator(
+                supernet, data.datamodule, proxy=self.settings.proxy, seed=self.seed
+            )
+            scores.fill(evaluate, self.settings.paths, seed=self.seed, progress=self.progress)
             prior = scores.prior()
             architecture = prior.most_likely()
         path = None
@@ -299,25 +253,23 @@ class SupernetStage:
             ValueError: If it does.
         """
         if self.folder is not None:
-            self.datamodule.prepare_data()
-            self.datamodule.setup("fit")
             check_settings(Path(self.folder), self._settings())
 
     def _settings(self) -> dict[str, Any]:
         """Return what a stage is to be continued with."""
-        input_shape, num_classes = _training.data_description(self.datamodule)
+        settings = self.settings
         return {
+            "task": task_to_dict(self._set_up()),
             **(self.origin or {}),
             "space": self.space.name,
-            "relaxation": self.relaxation,
+            "relaxation": settings.relaxation,
             "relaxation_arguments": dict(self.relaxation_arguments or {}),
-            "epochs": self.epochs,
+            "epochs": settings.n_epochs,
             "network": dict(self.network or {}),
             "training": dict(self.training or {}),
-            "proxy": self.proxy if self.scores_paths else None,
+            "proxy": settings.proxy if settings.scores_paths else None,
             "seed": self.seed,
-            "input_shape": list(input_shape),
-            "num_classes": num_classes,
+            "input_shape": list(self._input_shape),
             "datamodule": type(self.datamodule).__name__,
             "batch_size": getattr(self.datamodule, "batch_size", None),
             **{
@@ -325,3 +277,21 @@ class SupernetStage:
                 for name, distribution in self.space.distributions.items()
             },
         }
+
+    def _set_up(self) -> Task:
+        """Set the data up, the first time, and return the task for it."""
+        if self._made_task is None:
+            self.datamodule.prepare_data()
+            self.datamodule.setup("fit")
+            self._made_task = make_task(self.task, self.datamodule)
+        return self._made_task
+
+    @property
+    def _input_shape(self) -> tuple[int, ...]:
+        shape = getattr(self.datamodule, "input_shape", None)
+        if shape is None:
+            raise ValueError(
+                "Expected argument `datamodule` to have the attribute `input_shape` "
+                f"but got {type(self.datamodule).__name__}."
+            )
+        return tuple(map(int, shape))

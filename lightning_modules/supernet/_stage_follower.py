@@ -11,7 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from lightning_modules.training import trainer as _training
+from lightning_modules.training.trainer import scalar_metrics
 
 
 EpochReport = Callable[[int, Mapping[str, float]], None]
@@ -40,7 +40,7 @@ class StageFollower(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check, report and save."""
-        values = _training.scalar_metrics(trainer)
+        values = scalar_metrics(trainer)
         loss = values.get("supernet_loss", 0.0)
         if not math.isfinite(loss):
             raise RuntimeError(

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 from torch import Tensor
 
+from lightning_modules.backbone import Backbone
+from lightning_modules.backbone import Build
+from lightning_modules.backbone import FeatureVector
+from lightning_modules.backbone import Network
 from lightning_modules.supernet._gates import Gate
 from lightning_modules.supernet._gates import GateBoard
 from lightning_modules.supernet._gates import Gates
+from lightning_modules.tasks import Task
 from optuna_nas import Architecture
 from optuna_nas.prior import Prior
 from optuna_nas.spaces import Choice
@@ -22,17 +27,21 @@ from optuna_nas.spaces import SearchSpace
 class Supernet(nn.Module, abc.ABC):
     """The network of a search space in which every decision is a mixed operation.
 
-    It is built by the builders of single networks, so that a path through it computes what the
+    It is built of the same modules as single networks, so that a path through it computes what the
     single network computes with the same weights. :func:`build_supernet` makes it.
 
     Args:
         space: The search space.
-        network: The skeleton with mixed operations; its parameters are named as in single
-            networks, with ``choices`` and the choice put in where there is one.
+        network: The backbone with mixed operations, to which the task adds its head, or a whole
+            network; its parameters are named as in single networks, with ``choices`` and the
+            choice put in where there is one.
         choices: The names of the gates, and for each the names of its choices in order.
         board: Where the mixed operations of ``network`` read their gates.
-        build: Makes the single network of an architecture.
-        num_classes: Number of logits.
+        build: Makes the backbone, or the whole network, of an architecture.
+        task: It brings the head and the loss.
+
+    Raises:
+        ValueError: If the head reads feature maps and the backbone has none.
     """
 
     def __init__(
@@ -41,12 +50,18 @@ class Supernet(nn.Module, abc.ABC):
         network: nn.Module,
         choices: Mapping[str, tuple[Choice, ...]],
         board: GateBoard,
-        build: Callable[[Architecture], nn.Module],
-        num_classes: int,
+        build: Build,
+        task: Task,
     ) -> None:
         super().__init__()
+        if task.reads_maps and isinstance(network, Backbone) and not network.maps:
+            raise ValueError(
+                "Expected argument `task` to have a head that reads the feature vector, as the "
+                f"feature maps of search space `{space.name}` depend on the path, but got {task}."
+            )
         self.space = space
-        self.network = network
+        self.task = task
+        self.network = task.network(network)
         self.choices = dict(choices)
         self.mixable = frozenset(choices)
         """Gates of which several choices can be active at once; the others take one."""
@@ -57,24 +72,28 @@ class Supernet(nn.Module, abc.ABC):
         self.absent: Mapping[str, int] = {}
         """For gates of edges that need not be in an architecture: the choice that says so."""
         self.arguments: dict[str, Any] = {}
-        """The arguments with which :func:`build_supernet` made it."""
-        self.build = build
-        self.num_classes = num_classes
+        """The shape and sizes with which :func:`build_supernet` made it."""
+        self.build = task.builder(build)
+        """Makes the single network of an architecture."""
         self._board = board
 
-    def forward(self, images: Tensor, gates: Gates) -> Tensor:
-        """Map images (batch, channels, height, width) to logits (batch, num_classes).
+    def forward(self, inputs: Tensor, gates: Gates) -> Tensor:
+        """Map inputs (batch, ...) to the output that the task's loss takes.
 
         Args:
-            images: The images.
+            inputs: The inputs, e.g. images (batch, channels, height, width).
             gates: A gate for each name of :attr:`choices`.
         """
         self._board.gates = gates
         try:
-            logits: Tensor = self.network(images)
+            output: Tensor = self.network(inputs)
         finally:
             self._board.gates = {}
-        return logits
+        return output
+
+    def loss(self, inputs: Tensor, targets: Any, gates: Gates) -> Tensor:
+        """Return the task's mean loss of a batch, a scalar."""
+        return self.task.loss(self(inputs, gates), targets)
 
     @abc.abstractmethod
     def path(self, architecture: Architecture) -> dict[str, Gate]:
@@ -91,6 +110,34 @@ class Supernet(nn.Module, abc.ABC):
         The tensors are views of the supernet's. Normalisation without learned weights leaves its
         weights out: those of a new network, 1 and 0, compute the same.
         """
+
+    def inherited_head(self, columns: slice) -> dict[str, Tensor]:
+        """Return the state of the head, by the names of a single network's state.
+
+        Args:
+            columns: Where the features of a single backbone stand in the supernet's; the others
+                are zero on its path.
+
+        Raises:
+            ValueError: If the head has a weight, other than its first layers', whose shape depends
+                on the number of features.
+        """
+        assert isinstance(self.network, Network)
+        n = self.network.backbone.n_features
+        with torch.device("meta"):
+            own = self.task.head(FeatureVector(len(range(n)[columns]))).state_dict()
+        state: dict[str, Tensor] = {}
+        for name, tensor in self.network.head.state_dict().items():
+            if tensor.ndim > 1 and tensor.shape[1] == n and own[name].shape != tensor.shape:
+                tensor = tensor[:, columns]
+            if own[name].shape != tensor.shape:
+                raise ValueError(
+                    "Expected the head of a supernet to read the features with the second axis of "
+                    f"weights alone but got `{name}` of shapes {tuple(tensor.shape)} and "
+                    f"{tuple(own[name].shape)}."
+                )
+            state[f"head.{name}"] = tensor
+        return state
 
     def require_whole_channels(self) -> None:
         """Raise a ValueError if the operations are not those of single networks."""

@@ -8,8 +8,6 @@ from optuna_nas.spaces._choices import default_choice
 from optuna_nas.spaces._choices import index_of
 from optuna_nas.spaces._choices import is_countable
 from optuna_nas.spaces._choices import n_choices
-from optuna_nas.spaces._named import NAMED_SPACES
-from optuna_nas.spaces._named import read_named
 from optuna_nas.spaces._space import SearchSpace
 from optuna_nas.spaces._sub_space import SubSpace
 from optuna_nas.spaces.cell import CellSpace
@@ -60,7 +58,6 @@ __all__ = [
     "MobilePlan",
     "MobileSpace",
     "MobileStage",
-    "NAMED_SPACES",
     "NASNET_A",
     "NASNET_OPERATIONS",
     "NAS_BENCH_201_OPERATIONS",
@@ -75,6 +72,5 @@ __all__ = [
     "is_countable",
     "mobile_plan",
     "n_choices",
-    "read_named",
     "scaled_depth",
 ]

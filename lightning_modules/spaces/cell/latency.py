@@ -1,4 +1,4 @@
-"""The summands of a cell network's latency: edges, sums, reduction blocks, stem and head."""
+"""The summands of a cell network's latency: stem, edges, sums, reduction blocks and head."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from functools import partial
 from optuna.distributions import BaseDistribution
 from torch import nn
 
+from lightning_modules._checks import check_positive
 from lightning_modules.costs._joins import Add
+from lightning_modules.costs.latency_terms import constant
 from lightning_modules.costs.latency_terms import Factor
 from lightning_modules.costs.latency_terms import Factors
 from lightning_modules.costs.latency_terms import fixed
+from lightning_modules.costs.latency_terms import head_term
 from lightning_modules.costs.latency_terms import Operation
 from lightning_modules.costs.latency_terms import operation
 from lightning_modules.costs.latency_terms import shrink
 from lightning_modules.costs.latency_terms import Term
-from lightning_modules.spaces.builders import dead_edges
-from lightning_modules.spaces.cell.cells import CellNetwork
-from lightning_modules.spaces.cell.cells import check_positive
-from lightning_modules.spaces.cell.cells import edge_ends
-from lightning_modules.spaces.cell.cells import ReductionBlock
+from lightning_modules.spaces.cell.network import CellBackbone
+from lightning_modules.spaces.cell.network import dead_edges
+from lightning_modules.spaces.cell.network import edge_ends
+from lightning_modules.spaces.cell.network import ReductionBlock
 from lightning_modules.spaces.cell.operations import make_operation
 from lightning_modules.spaces.cell.operations import OPERATIONS
+from lightning_modules.tasks import Task
 from optuna_nas.spaces import choices_of
 
 
@@ -32,11 +35,11 @@ Shape = tuple[int, int, int]
 """Channels, height and width."""
 
 
-def cell_terms(
+def latency_terms(
     distributions: Mapping[str, BaseDistribution],
     *,
     input_shape: Shape,
-    num_classes: int,
+    task: Task,
     channels: int = 16,
     cells_per_stage: int = 5,
     stages: int = 3,
@@ -46,7 +49,7 @@ def cell_terms(
     Args:
         distributions: Of a :class:`~optuna_nas.CellSpace`.
         input_shape: (channels, height, width) of an image.
-        num_classes: Number of logits.
+        task: It brings the head.
         channels: Channels of the first stage; each later stage doubles them.
         cells_per_stage: Number of cells in each stage.
         stages: Number of stages.
@@ -60,10 +63,9 @@ def cell_terms(
         raise ValueError(
             f"Expected operations of {list(OPERATIONS)} but got {sorted(names - set(OPERATIONS))}."
         )
-    skeleton = CellNetwork(
+    skeleton = CellBackbone(
         lambda _: nn.Identity(),
         input_shape=input_shape,
-        num_classes=num_classes,
         channels=channels,
         cells_per_stage=1,
         stages=stages,
@@ -78,8 +80,8 @@ def cell_terms(
             terms.append(fixed(f"reduction_{stage - 1}", reduction))
             shape = (2 * shape[0], *shrink(shape[1:], 2))
         terms += structure.terms(f"stage_{stage}", shape, cells_per_stage)
-    head = operation(f"head {num_classes}", partial(_head, skeleton), *shape)
-    return [*terms, fixed("head", head)]
+    pool = operation("norm pool", partial(_pool, skeleton), *shape)
+    return [*terms, fixed("pool", pool), head_term(task, constant(skeleton.n_features))]
 
 
 class _Structure:
@@ -173,7 +175,5 @@ def _reduction(channels: int) -> nn.Module:
     return ReductionBlock(channels, 2 * channels)
 
 
-def _head(skeleton: CellNetwork) -> nn.Module:
-    return nn.Sequential(
-        skeleton.norm, nn.ReLU(), skeleton.pool, nn.Flatten(), skeleton.classifier
-    )
+def _pool(skeleton: CellBackbone) -> nn.Module:
+    return nn.Sequential(skeleton.norm, nn.ReLU(), skeleton.pool, nn.Flatten())

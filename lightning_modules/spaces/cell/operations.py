@@ -62,6 +62,9 @@ class ReLUConvBN(nn.Module):
 class Zero(nn.Module):
     """Zeros in the shape of the other operations; the input keeps a gradient, which is zero."""
 
+    makes_zeros = True
+    """A supernet does not compute such an operation."""
+
     def __init__(
         self, channels_in: int, channels_out: int, stride: int = 1, *, affine: bool = True
     ) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 
 from torch import Tensor
 
-from lightning_modules.spaces.builders import build_cell_network
-from lightning_modules.spaces.builders import dead_edges
-from lightning_modules.spaces.cell.cells import Cell
-from lightning_modules.spaces.cell.cells import CellNetwork
-from lightning_modules.spaces.cell.cells import edge_ends
+from lightning_modules.spaces.cell.network import build_cell_backbone
+from lightning_modules.spaces.cell.network import Cell
+from lightning_modules.spaces.cell.network import CellBackbone
+from lightning_modules.spaces.cell.network import dead_edges
+from lightning_modules.spaces.cell.network import edge_ends
 from lightning_modules.spaces.cell.operations import make_operation
 from lightning_modules.supernet._gates import chosen_channels
 from lightning_modules.supernet._gates import chosen_state
@@ -22,6 +22,7 @@ from lightning_modules.supernet._gates import Gate
 from lightning_modules.supernet._gates import GateBoard
 from lightning_modules.supernet._gates import MixedOperation
 from lightning_modules.supernet._supernet import Supernet
+from lightning_modules.tasks import Task
 from optuna_nas import Architecture
 from optuna_nas.spaces import choices_of
 from optuna_nas.spaces import SearchSpace
@@ -34,8 +35,8 @@ class CellSupernet(Supernet):
 
     Args:
         space: The search space, or a sub-space of it.
+        task: It brings the head and the loss.
         input_shape: (channels, height, width) of an image.
-        num_classes: Number of logits.
         channels: Channels of the first stage.
         cells_per_stage: Number of cells in each stage.
         stages: Number of stages.
@@ -52,9 +53,9 @@ class CellSupernet(Supernet):
     def __init__(
         self,
         space: SearchSpace,
+        task: Task,
         *,
         input_shape: tuple[int, int, int],
-        num_classes: int,
         channels: int = 16,
         cells_per_stage: int = 5,
         stages: int = 3,
@@ -68,18 +69,17 @@ class CellSupernet(Supernet):
         }
         sizes: dict[str, Any] = {
             "input_shape": input_shape,
-            "num_classes": num_classes,
             "channels": channels,
             "cells_per_stage": cells_per_stage,
             "stages": stages,
         }
         super().__init__(
             space,
-            CellNetwork(_cell_maker(operations, board, affine, partial_channels), **sizes),
+            CellBackbone(_cell_maker(operations, board, affine, partial_channels), **sizes),
             operations,
             board,
-            partial(build_cell_network, **sizes),
-            num_classes,
+            partial(build_cell_backbone, **sizes),
+            task,
         )
         self.partial_channels = partial_channels
         targets = sorted({edge_ends(edge)[1] for edge in operations})

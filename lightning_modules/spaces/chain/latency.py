@@ -1,4 +1,4 @@
-"""The summands of a chain's latency: its layers in order, and the classifier."""
+"""The summands of a chain's latency: its layers in order, and the head."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from typing import NamedTuple
 from optuna.distributions import BaseDistribution
 from torch import nn
 
+from lightning_modules.backbone import check_input_shape
+from lightning_modules.costs._joins import pool_and_flatten
 from lightning_modules.costs.latency_terms import Factor
 from lightning_modules.costs.latency_terms import Factors
+from lightning_modules.costs.latency_terms import head_term
 from lightning_modules.costs.latency_terms import Operation
 from lightning_modules.costs.latency_terms import operation
 from lightning_modules.costs.latency_terms import Term
-from lightning_modules.spaces.builders import build_chain_network
-from lightning_modules.spaces.cell.cells import check_sizes
-from optuna_nas import Architecture
+from lightning_modules.spaces.chain.network import ChainBackbone
+from lightning_modules.tasks import Task
 
 
 _PARTS = ("type", "filters", "kernel_size", "pooling", "pool_size")
 
 
-class _State(NamedTuple):
+class _Reached(NamedTuple):
     """What a chain has come to behind some of its layers.
 
     Args:
@@ -35,25 +37,25 @@ class _State(NamedTuple):
     shape: tuple[int, ...]
 
 
-def chain_terms(
+def latency_terms(
     distributions: Mapping[str, BaseDistribution],
     *,
     input_shape: tuple[int, int, int],
-    num_classes: int,
+    task: Task,
 ) -> list[Term]:
     """Return the summands.
 
     Args:
         distributions: Of a :class:`~optuna_nas.ChainSpace`.
         input_shape: (channels, height, width) of an image.
-        num_classes: Number of logits.
+        task: It brings the head.
 
     Raises:
         ValueError: If a number is less than 1.
     """
-    check_sizes(input_shape, num_classes)
+    check_input_shape(input_shape)
     terms: list[Term] = []
-    state = Factor(("depth",), partial(_State, shape=input_shape))
+    state = Factor(("depth",), partial(_Reached, shape=input_shape))
     number = 1
     while f"layer_{number}_type" in distributions:
         layer = {part: f"layer_{number}_{part}" for part in _PARTS}
@@ -71,63 +73,53 @@ def chain_terms(
         terms.append(Term(f"dense_{number}", factors, partial(_dense, number)))
         state = Factor((state, f"dense_{number}_units"), partial(_behind_dense, number))
         number += 1
-    return [*terms, Term("classifier", {"state": state}, partial(_classifier, num_classes))]
+    return [*terms, head_term(task, Factor((state,), _n_features))]
 
 
-def _layer(number: int, *, state: _State, type: str, **sizes: str | int) -> Operation | None:
+def _layer(number: int, *, state: _Reached, type: str, **sizes: str | int) -> Operation | None:
     if number > state.depth:
         return None
     parts = ("filters", "kernel_size") if type == "conv" else ("pooling", "pool_size")
-    params: dict[str, str | int] = {"depth": 1, "layer_1_type": type, "dense_depth": 0}
-    params |= {f"layer_1_{part}": sizes[part] for part in parts}
-    kind = " ".join([type, *(str(sizes[part]) for part in parts)])
-    return operation(kind, partial(_make_layer, params, state.shape), *state.shape)
+    layer = {"type": type, **{part: sizes[part] for part in parts}}
+    kind = " ".join(map(str, layer.values()))
+    return operation(kind, partial(_make_layer, layer, state.shape), *state.shape)
 
 
-def _make_layer(params: Mapping[str, str | int], shape: tuple[int, ...]) -> nn.Module:
+def _make_layer(layer: Mapping[str, str | int], shape: tuple[int, ...]) -> nn.Module:
     channels, height, width = shape
-    architecture = Architecture("chain", params)
-    network = build_chain_network(
-        architecture, input_shape=(channels, height, width), num_classes=1
-    )
-    layer: nn.Module = network.get_submodule("features.layer_1")
-    return layer
+    return ChainBackbone([layer], input_shape=(channels, height, width)).features[0]
 
 
 def _behind_layer(
-    number: int, state: _State, type: str | None, filters: int | None, pool_size: int | None
-) -> _State:
+    number: int, state: _Reached, type: str | None, filters: int | None, pool_size: int | None
+) -> _Reached:
     if number > state.depth:
         return state
     channels, *size = state.shape
     if type == "conv":
         assert filters is not None
-        return _State(state.depth, (filters, *size))
+        return _Reached(state.depth, (filters, *size))
     assert pool_size is not None
-    return _State(state.depth, (channels, *(-(-n // pool_size) for n in size)))
+    return _Reached(state.depth, (channels, *(-(-n // pool_size) for n in size)))
 
 
-def _before_dense(state: _State, dense_depth: int) -> _State:
-    return _State(dense_depth, state.shape)
+def _before_dense(state: _Reached, dense_depth: int) -> _Reached:
+    return _Reached(dense_depth, state.shape)
 
 
-def _flatten(*, state: _State) -> Operation:
+def _flatten(*, state: _Reached) -> Operation:
     """Return the average over the map if no fully connected layer comes, else its flattening."""
     if state.depth:
         return operation("flatten", nn.Flatten, *state.shape)
-    return operation("pool flatten", _pool_and_flatten, *state.shape)
+    return operation("pool flatten", pool_and_flatten, *state.shape)
 
 
-def _pool_and_flatten() -> nn.Module:
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-
-
-def _flattened(state: _State) -> _State:
+def _flattened(state: _Reached) -> _Reached:
     n_features = math.prod(state.shape) if state.depth else state.shape[0]
-    return _State(state.depth, (n_features,))
+    return _Reached(state.depth, (n_features,))
 
 
-def _dense(number: int, *, state: _State, units: int) -> Operation | None:
+def _dense(number: int, *, state: _Reached, units: int) -> Operation | None:
     if number > state.depth:
         return None
     (n_features,) = state.shape
@@ -138,14 +130,13 @@ def _make_dense(n_features: int, units: int) -> nn.Module:
     return nn.Sequential(nn.Linear(n_features, units), nn.ReLU(inplace=True))
 
 
-def _behind_dense(number: int, state: _State, units: int | None) -> _State:
+def _behind_dense(number: int, state: _Reached, units: int | None) -> _Reached:
     if number > state.depth:
         return state
     assert units is not None
-    return _State(state.depth, (units,))
+    return _Reached(state.depth, (units,))
 
 
-def _classifier(num_classes: int, *, state: _State) -> Operation:
+def _n_features(state: _Reached) -> int:
     (n_features,) = state.shape
-    make = partial(nn.Linear, n_features, num_classes)
-    return operation(f"linear {num_classes}", make, n_features)
+    return n_features

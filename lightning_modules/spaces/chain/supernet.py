@@ -9,14 +9,16 @@ from typing import Any
 from torch import nn
 from torch import Tensor
 
-from lightning_modules.spaces.builders import build_chain_network
-from lightning_modules.spaces.cell.cells import check_sizes
-from lightning_modules.spaces.chain.supernet_layers import ChainHead
+from lightning_modules.backbone import Backbone
+from lightning_modules.backbone import check_input_shape
+from lightning_modules.spaces.chain.network import build_chain_backbone
+from lightning_modules.spaces.chain.supernet_layers import ChainDense
 from lightning_modules.spaces.chain.supernet_layers import ChainLayer
 from lightning_modules.spaces.chain.supernet_layers import Choices
 from lightning_modules.supernet._gates import Gate
 from lightning_modules.supernet._gates import GateBoard
 from lightning_modules.supernet._supernet import Supernet
+from lightning_modules.tasks import Task
 from optuna_nas import Architecture
 from optuna_nas.spaces import chain_layers
 from optuna_nas.spaces import choices_of
@@ -29,25 +31,25 @@ class ChainSupernet(Supernet):
     All choices share weights (Single-Path NAS, Stamoulis et al., 2019, arXiv:1904.02877, section
     2; OFA, Cai et al., ICLR 2020, section 3.3). A convolution takes the first filters and the
     centre of the largest kernel, a fully connected layer the first units. The first of them, which
-    sees the places of a map, has weights for each height and width that the map can have. There is
-    a classifier for the pooled map and one for units.
+    sees the places of a map, has weights for each height and width that the map can have. The
+    feature vector has places for the pooled map and for units, so that the task needs one head.
 
     Several choices of a gate are mixed:
 
-    - of a depth, by the logits of networks that end there;
+    - of a depth, by the feature vectors of networks that end there;
     - of kernel sizes, by the convolutions in front of the normalisation;
     - of filters or units, by the outputs, zeros where a choice has no channel (FBNetV2, Wan et
       al., CVPR 2020, section 3.2);
     - of poolings, by the outputs.
 
     The type of a layer and the size of a pooling change the shape of all that follows, so they are
-    not :attr:`mixable`. The weight of a single choice multiplies the logits: in front of a batch
+    not :attr:`mixable`. The weight of a single choice multiplies the features: in front of a batch
     normalisation it would have no effect and no gradient.
 
     Args:
         space: The search space, or a sub-space of it.
+        task: It brings the head and the loss.
         input_shape: (channels, height, width) of an image.
-        num_classes: Number of logits.
         affine: Whether the normalisation has learned weights.
 
     Raises:
@@ -57,22 +59,17 @@ class ChainSupernet(Supernet):
     def __init__(
         self,
         space: SearchSpace,
+        task: Task,
         *,
         input_shape: tuple[int, int, int],
-        num_classes: int,
         affine: bool = True,
     ) -> None:
-        check_sizes(input_shape, num_classes)
+        check_input_shape(input_shape)
         board = GateBoard()
         choices = {name: tuple(choices_of(dist)) for name, dist in space.distributions.items()}
-        super().__init__(
-            space,
-            _ChainSuperNetwork(choices, board, input_shape, num_classes, affine),
-            choices,
-            board,
-            partial(build_chain_network, input_shape=input_shape, num_classes=num_classes),
-            num_classes,
-        )
+        backbone = _ChainSuperBackbone(choices, board, input_shape, affine)
+        build = partial(build_chain_backbone, input_shape=input_shape)
+        super().__init__(space, backbone, choices, board, build, task)
         self.mixable = frozenset(n for n in choices if not n.endswith(("_type", "_pool_size")))
         self._input_shape = input_shape
 
@@ -87,7 +84,8 @@ class ChainSupernet(Supernet):
     def inherited_state(self, architecture: Architecture) -> dict[str, Tensor]:
         """Return the parts of the weights; those of the first dense layer are a copy."""
         self.space.require_member(architecture)
-        assert isinstance(self.network, _ChainSuperNetwork)
+        backbone = self.network.get_submodule("backbone")
+        assert isinstance(backbone, _ChainSuperBackbone)
         layers = chain_layers(architecture)
         inherited: dict[str, Tensor] = {}
         channels, height, width = self._input_shape
@@ -97,39 +95,32 @@ class ChainSupernet(Supernet):
                 size = layer["pool_size"]
                 height, width = -(-height // size), -(-width // size)
                 continue
-            part: Any = self.network.layers[f"layer_{number}"]
+            part: Any = backbone.layers[f"layer_{number}"]
             place, filters = f"features.layer_{number}", layer["filters"]
             kernel = part.kernel(filters, channels, layer["kernel_size"])
             inherited[f"{place}.conv.weight"] = kernel.detach()
             for name, tensor in part.norm.state_dict().items():
                 inherited[f"{place}.norm.{name}"] = tensor[:filters] if tensor.ndim else tensor
             channels = filters
-        return inherited | self._inherited_head((channels, height, width), units)
-
-    def _inherited_head(self, shape: Sequence[int], units: list[int]) -> dict[str, Tensor]:
-        assert isinstance(self.network, _ChainSuperNetwork)
-        head = self.network.head
-        found: dict[str, tuple[Tensor, Tensor]] = {}
+        shape: Sequence[int] = (channels, height, width)
         for number, width in enumerate(units, start=1):
-            found[f"dense.dense_{number}"] = head.dense(number, width, shape)
+            weight, bias = backbone.dense.weights(number, width, shape)
+            inherited[f"dense.dense_{number}.weight"] = weight.detach()
+            inherited[f"dense.dense_{number}.bias"] = bias.detach()
             shape = (width,)
-        found["classifier"] = head.classifier(len(units), shape[0])
-        inherited: dict[str, Tensor] = {}
-        for name, (weight, bias) in found.items():
-            inherited[f"{name}.weight"] = weight.detach()
-            inherited[f"{name}.bias"] = bias.detach()
-        return inherited
+        columns = backbone.dense.columns(len(units), shape[0])
+        whole = {f"backbone.{name}": tensor for name, tensor in inherited.items()}
+        return whole | self.inherited_head(columns)
 
 
-class _ChainSuperNetwork(nn.Module):
-    """All layers, and a head that can follow each of them."""
+class _ChainSuperBackbone(Backbone):
+    """All layers, and the fully connected ones, which can follow each of them."""
 
     def __init__(
         self,
         choices: Choices,
         board: GateBoard,
         input_shape: tuple[int, int, int],
-        num_classes: int,
         affine: bool,
     ) -> None:
         super().__init__()
@@ -149,10 +140,10 @@ class _ChainSuperNetwork(nn.Module):
             sizes = {(-(-h // d), -(-w // d)) for h, w in sizes for d in divisors}
             if number in self._depths:
                 ends |= sizes
-        self.head = ChainHead(choices, board, channels, sorted(ends), num_classes)
+        self.dense = ChainDense(choices, board, channels, sorted(ends))
+        self.n_features = self.dense.n_features
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images (batch, channels, height, width) to logits (batch, num_classes)."""
         gate = self._board.gates["depth"]
         weights = {self._depths[i]: k for k, i in enumerate(gate.active)}
         x, total = images, images.new_zeros(())
@@ -163,8 +154,8 @@ class _ChainSuperNetwork(nn.Module):
             x, own = layer(x)
             factor = factor * own
             if depth in weights:
-                logits = self.head(x) * factor
+                features = self.dense(x) * factor
                 if gate.weights is not None:
-                    logits = logits * gate.weights[weights[depth]]
-                total = total + logits
+                    features = features * gate.weights[weights[depth]]
+                total = total + features
         return total

@@ -157,15 +157,16 @@ class ChainLayer(Gated):
         return total
 
 
-class ChainHead(Gated):
-    """The fully connected layers and the classifiers.
+class ChainDense(Gated):
+    """The fully connected layers, and the feature vector: first a pooled map, then units.
+
+    A path fills one of the two with the first of its channels or units; all else is zero.
 
     Args:
         choices: The choices of all decisions.
         board: Where the gates are.
         channels: Largest number of channels of the map.
         sizes: The (height, width) that the map can have.
-        num_classes: Number of logits.
     """
 
     def __init__(
@@ -174,16 +175,12 @@ class ChainHead(Gated):
         board: GateBoard,
         channels: int,
         sizes: Sequence[tuple[int, int]],
-        num_classes: int,
     ) -> None:
         super().__init__("dense_", choices, board)
         depth = self.largest("depth")
         units = [self.largest(f"{i}_units") for i in range(1, depth + 1)]
-        self.classifiers = nn.ModuleDict()
-        if 0 in choices["dense_depth"]:
-            self.classifiers["pooled"] = nn.Linear(channels, num_classes)
-        if depth:
-            self.classifiers["dense"] = nn.Linear(max(units), num_classes)
+        self._n_pooled = channels if 0 in choices["dense_depth"] else 0
+        self.n_features = self._n_pooled + max(units, default=0)
         self.first = nn.ModuleDict(
             {f"{h}x{w}": nn.Linear(channels * h * w, units[0]) for h, w in sizes if depth}
         )
@@ -192,25 +189,27 @@ class ChainHead(Gated):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, n, height, width) to logits (batch, num_classes)."""
+        """Map (batch, n, height, width) to features (batch, n_features)."""
         gate, depths = self.gate("depth"), self.values("depth")
         y, total, factor = x, None, self.factor("depth")
         for depth in range(max(depths) + 1):
             if depth:
                 width = max(self.values(f"{depth}_units"))
-                y = torch.relu(F.linear(y.flatten(1), *self.dense(depth, width, y.shape[1:])))
+                y = torch.relu(F.linear(y.flatten(1), *self.weights(depth, width, y.shape[1:])))
                 y = self.masked(f"{depth}_units", y)
                 factor = factor * self.factor(f"{depth}_units")
             if depth in depths:
-                pooled = y if depth else F.adaptive_avg_pool2d(y, 1).flatten(1)
-                logits = F.linear(pooled, *self.classifier(depth, pooled.shape[1])) * factor
+                vector = y if depth else F.adaptive_avg_pool2d(y, 1).flatten(1)
+                columns = self.columns(depth, vector.shape[1])
+                end = self.n_features - columns.stop
+                features = F.pad(vector, (columns.start, end)) * factor
                 if gate.weights is not None and len(depths) > 1:
-                    logits = logits * gate.weights[depths.index(depth)]
-                total = logits if total is None else total + logits
+                    features = features * gate.weights[depths.index(depth)]
+                total = features if total is None else total + features
         assert total is not None
         return total
 
-    def dense(self, number: int, units: int, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def weights(self, number: int, units: int, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return weight and bias of a fully connected layer for an input of a shape.
 
         Args:
@@ -226,7 +225,7 @@ class ChainHead(Gated):
         weight = layer.weight.unflatten(1, (-1, height, width))
         return weight[:units, : shape[0]].flatten(1), layer.bias[:units]
 
-    def classifier(self, depth: int, width: int) -> tuple[Tensor, Tensor]:
-        """Return weight and bias behind so many fully connected layers."""
-        layer: Any = self.classifiers["dense" if depth else "pooled"]
-        return layer.weight[:, :width], layer.bias
+    def columns(self, depth: int, width: int) -> slice:
+        """Return where the features stand behind so many layers, of which the last is so wide."""
+        start = self._n_pooled if depth else 0
+        return slice(start, start + width)

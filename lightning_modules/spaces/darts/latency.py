@@ -10,33 +10,37 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from torch import nn
 
+from lightning_modules._checks import check_positive
+from lightning_modules.backbone import check_input_shape
 from lightning_modules.costs._joins import Add
 from lightning_modules.costs._joins import Concat
+from lightning_modules.costs._joins import pool_and_flatten
+from lightning_modules.costs.latency_terms import constant
 from lightning_modules.costs.latency_terms import Factor
 from lightning_modules.costs.latency_terms import Factors
 from lightning_modules.costs.latency_terms import fixed
+from lightning_modules.costs.latency_terms import head_term
 from lightning_modules.costs.latency_terms import Operation
 from lightning_modules.costs.latency_terms import operation
 from lightning_modules.costs.latency_terms import shrink
 from lightning_modules.costs.latency_terms import Size
 from lightning_modules.costs.latency_terms import Term
-from lightning_modules.spaces.cell.cells import check_positive
-from lightning_modules.spaces.cell.cells import check_sizes
 from lightning_modules.spaces.cell.operations import FactorizedReduce
 from lightning_modules.spaces.cell.operations import ReLUConvBN
 from lightning_modules.spaces.darts.operations import CELL_OPERATIONS
+from lightning_modules.tasks import Task
 from optuna_nas.spaces import choices_of
 
 
-_NO_CELL = Factor((), lambda: 0)
+_NO_CELL = constant(0)
 """Before the first cells there is the stem, which is three times as wide as a node."""
 
 
-def darts_terms(
+def latency_terms(
     distributions: Mapping[str, BaseDistribution],
     *,
     input_shape: tuple[int, int, int],
-    num_classes: int,
+    task: Task,
     channels: int = 16,
     cells: int = 8,
 ) -> list[Term]:
@@ -45,14 +49,14 @@ def darts_terms(
     Args:
         distributions: Of a :class:`~optuna_nas.DartsSpace`.
         input_shape: (channels, height, width) of an image.
-        num_classes: Number of logits.
+        task: It brings the head.
         channels: Channels of a node in the first cells.
         cells: Number of cells.
 
     Raises:
         ValueError: If a number is less than 1 or an operation is unknown.
     """
-    check_sizes(input_shape, num_classes)
+    check_input_shape(input_shape)
     check_positive("channels", channels)
     check_positive("cells", cells)
     kinds = {kind: _Kind(distributions, kind) for kind in ("normal", "reduce")}
@@ -76,8 +80,8 @@ def darts_terms(
         size = shrink(newer.size, 2) if reduction else newer.size
         older, newer = newer, _Maps(kind.joined, channels, size)
         after_reduction = reduction
-    head = partial(_head, num_classes, newer)
-    return [*terms, Term("head", {"joined": newer.joined}, head)]
+    pool = Term("pool", {"joined": newer.joined}, partial(_pool, newer))
+    return [*terms, pool, head_term(task, Factor((newer.joined,), newer.width))]
 
 
 class _Maps:
@@ -116,9 +120,8 @@ class _Kind:
             _check_operations(distributions, prefix)
         inputs = [f"{prefix}_inputs" for prefix in self._prefixes]
         loose = choices_of(distributions["concat"]) == ("loose",)
-        n_nodes = len(inputs)
         # Joining all nodes does not depend on their inputs.
-        self.joined = Factor(inputs, _loose) if loose else Factor((), lambda: n_nodes)
+        self.joined = Factor(inputs, _loose) if loose else constant(len(inputs))
 
     def terms(self, position: str, channels: int, size: Size) -> Iterator[Term]:
         """Yield the summands of one cell with the size of its preprocessed inputs."""
@@ -184,16 +187,10 @@ def _concat(channels: int, size: Size, *, joined: int) -> Operation:
     return operation(f"concat {joined}", partial(Concat, joined), channels, *size)
 
 
-def _head(num_classes: int, maps: _Maps, *, joined: int) -> Operation:
-    width = maps.width(joined)
-    make = partial(_make_head, width, num_classes)
-    return operation(f"head {num_classes}", make, width, *maps.size)
+def _pool(maps: _Maps, *, joined: int) -> Operation:
+    return operation("pool", pool_and_flatten, maps.width(joined), *maps.size)
 
 
 def _make_stem(channels_in: int, channels: int) -> nn.Module:
     conv = nn.Conv2d(channels_in, 3 * channels, 3, padding=1, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(3 * channels))
-
-
-def _make_head(width: int, num_classes: int) -> nn.Module:
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, num_classes))

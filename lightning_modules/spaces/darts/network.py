@@ -1,4 +1,4 @@
-"""The network of normal and reduction cells with two inputs, and its builder."""
+"""The backbone of normal and reduction cells with two inputs, and its builder."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
+from torch import Tensor
 
-from lightning_modules.spaces.cell.cells import check_positive
-from lightning_modules.spaces.cell.cells import check_sizes
+from lightning_modules._checks import check_positive
+from lightning_modules.backbone import Backbone
+from lightning_modules.backbone import check_input_shape
+from lightning_modules.backbone import FeatureMap
 from lightning_modules.spaces.cell.operations import FactorizedReduce
 from lightning_modules.spaces.cell.operations import ReLUConvBN
 from lightning_modules.spaces.darts.operations import CELL_OPERATIONS
@@ -52,7 +55,7 @@ class DartsCell(nn.Module):
         self._order = sorted(ends, key=lambda edge: (edge[2], edge[1], edge[0]))
         self._concat = tuple(concat)
 
-    def forward(self, older: torch.Tensor, newer: torch.Tensor) -> torch.Tensor:
+    def forward(self, older: Tensor, newer: Tensor) -> Tensor:
         """Map the outputs of the two cells before to (batch, len(concat) * channels, h, w)."""
         nodes = {0: self.preprocess_0(older), 1: self.preprocess_1(newer)}
         for name, source, target in self._order:
@@ -61,18 +64,18 @@ class DartsCell(nn.Module):
         return torch.cat([nodes[node] for node in self._concat], dim=1)
 
 
-class DartsNetwork(nn.Module):
+class DartsBackbone(Backbone):
     """The CIFAR network of DARTS (Liu et al., ICLR 2019, section 3.2) around any cells.
 
     A 3x3 convolution to ``3 * channels`` with batch normalisation, ``cells`` cells, of which those
     at one and two thirds of the depth halve height and width (rounded up) and double the channels,
-    global average pooling and a linear classifier. There is no auxiliary head and no drop path.
+    and global average pooling. There is no auxiliary head and no drop path. The feature maps are
+    the last of each size.
 
     Args:
         make_edges: Called once for each cell in order.
         concat: The joined nodes of the ``"normal"`` and of the ``"reduce"`` cell.
         input_shape: (channels, height, width) of an image.
-        num_classes: Number of logits.
         channels: Channels of a node in the first cells.
         cells: Number of cells.
 
@@ -86,12 +89,11 @@ class DartsNetwork(nn.Module):
         concat: Mapping[str, Sequence[int]],
         *,
         input_shape: tuple[int, int, int],
-        num_classes: int,
         channels: int = 16,
         cells: int = 8,
     ) -> None:
         super().__init__()
-        check_sizes(input_shape, num_classes)
+        check_input_shape(input_shape)
         check_positive("channels", channels)
         check_positive("cells", cells)
         older = newer = 3 * channels
@@ -102,9 +104,12 @@ class DartsNetwork(nn.Module):
             )
         )
         self.cells = nn.ModuleList()
+        self._reductions = (cells // 3, 2 * cells // 3)
+        stride, widths = 1, {1: newer}
         after_reduction = False
         for i in range(cells):
-            reduction = i in (cells // 3, 2 * cells // 3)
+            reduction = i in self._reductions
+            stride *= 2 if reduction else 1
             channels *= 2 if reduction else 1
             cell = DartsCell(
                 FactorizedReduce(older, channels)
@@ -118,27 +123,36 @@ class DartsNetwork(nn.Module):
             joined = concat["reduce" if reduction else "normal"]
             older, newer = newer, len(joined) * channels
             after_reduction = reduction
+            widths[stride] = newer
+        self.maps = tuple(FeatureMap(width, stride) for stride, width in widths.items())
+        self.n_features = newer
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(newer, num_classes)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map images (batch, channels, height, width) to logits (batch, num_classes)."""
+    def forward(self, x: Tensor) -> Tensor:
         older = newer = self.stem(x)
         for cell in self.cells:
             older, newer = newer, cell(older, newer)
-        logits: torch.Tensor = self.classifier(self.pool(newer).flatten(1))
-        return logits
+        features: Tensor = self.pool(newer).flatten(1)
+        return features
+
+    def feature_maps(self, x: Tensor) -> list[Tensor]:
+        older = newer = self.stem(x)
+        maps = []
+        for i, cell in enumerate(self.cells):
+            if i in self._reductions:
+                maps.append(newer)
+            older, newer = newer, cell(older, newer)
+        return [*maps, newer]
 
 
-def build_darts_network(
+def build_darts_backbone(
     architecture: Architecture,
     *,
     input_shape: tuple[int, int, int],
-    num_classes: int,
     channels: int = 16,
     cells: int = 8,
-) -> DartsNetwork:
-    """Build the network of a :class:`~optuna_nas.DartsSpace` member; see :class:`DartsNetwork`.
+) -> DartsBackbone:
+    """Build the backbone of a :class:`~optuna_nas.DartsSpace` member; see :class:`DartsBackbone`.
 
     With 36 channels and 20 cells on 3x32x32 images it is the network of the papers' CIFAR-10
     results.
@@ -146,13 +160,11 @@ def build_darts_network(
     Args:
         architecture: The decisions of both cells.
         input_shape: (channels, height, width) of an image; each at least 1.
-        num_classes: Number of logits.
         channels: Channels of a node in the first cells.
         cells: Number of cells.
 
     Returns:
-        A network from (batch, channels, height, width) to logits (batch, num_classes), with
-        PyTorch's default initialisation. Parameters have stable names such as
+        The backbone with PyTorch's default initialisation. Parameters have stable names such as
         ``cells.0.edges.edge_0_2.units.unit_1.depthwise.weight``.
 
     Raises:
@@ -164,8 +176,8 @@ def build_darts_network(
         >>> from optuna_nas import DartsSpace
         >>> from optuna_nas.spaces import DARTS_V2
         >>> architecture = DartsSpace().from_string(DARTS_V2)
-        >>> network = build_darts_network(architecture, input_shape=(1, 28, 28), num_classes=10)
-        >>> list(network.cells[0].edges)[:3], network.classifier.in_features
+        >>> backbone = build_darts_backbone(architecture, input_shape=(1, 28, 28))
+        >>> list(backbone.cells[0].edges)[:3], backbone.n_features
         (['edge_0_2', 'edge_1_2', 'edge_0_3'], 256)
     """
     try:
@@ -183,11 +195,10 @@ def build_darts_network(
             for name, operation, source in _named_edges(genotype)
         }
 
-    return DartsNetwork(
+    return DartsBackbone(
         make_edges,
         {name: genotype.concat for name, genotype in genotypes.items()},
         input_shape=input_shape,
-        num_classes=num_classes,
         channels=channels,
         cells=cells,
     )

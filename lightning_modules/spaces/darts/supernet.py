@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 from torch import Tensor
 
-from lightning_modules.spaces.darts.network import build_darts_network
-from lightning_modules.spaces.darts.network import DartsNetwork
+from lightning_modules.spaces.darts.network import build_darts_backbone
+from lightning_modules.spaces.darts.network import DartsBackbone
 from lightning_modules.spaces.darts.network import MakeEdges
 from lightning_modules.spaces.darts.operations import CELL_OPERATIONS
 from lightning_modules.spaces.darts.supernet_decisions import node_decisions
@@ -21,6 +21,7 @@ from lightning_modules.supernet._gates import Gate
 from lightning_modules.supernet._gates import GateBoard
 from lightning_modules.supernet._gates import MixedOperation
 from lightning_modules.supernet._supernet import Supernet
+from lightning_modules.tasks import Task
 from optuna_nas import Architecture
 from optuna_nas.spaces import Choice
 from optuna_nas.spaces import choices_of
@@ -50,8 +51,8 @@ class DartsSupernet(Supernet):
 
     Args:
         space: The search space, or a sub-space of it.
+        task: It brings the head and the loss.
         input_shape: (channels, height, width) of an image.
-        num_classes: Number of logits.
         channels: Channels of a node in the first cells.
         cells: Number of cells.
         affine: Whether the operations' normalisation has learned weights; see
@@ -68,9 +69,9 @@ class DartsSupernet(Supernet):
     def __init__(
         self,
         space: SearchSpace,
+        task: Task,
         *,
         input_shape: tuple[int, int, int],
-        num_classes: int,
         channels: int = 16,
         cells: int = 8,
         affine: bool = True,
@@ -82,18 +83,17 @@ class DartsSupernet(Supernet):
         board = GateBoard()
         sizes: dict[str, Any] = {
             "input_shape": input_shape,
-            "num_classes": num_classes,
             "channels": channels,
             "cells": cells,
         }
         joined = range(2, 2 + len(nodes) // 2)
-        network = DartsNetwork(
+        backbone = DartsBackbone(
             _edge_maker(choices, board, affine, partial_channels),
             {"normal": joined, "reduce": joined},
             **sizes,
         )
-        build = partial(build_darts_network, **sizes)
-        super().__init__(space, network, choices, board, build, num_classes)
+        build = partial(build_darts_backbone, **sizes)
+        super().__init__(space, backbone, choices, board, build, task)
         self.partial_channels = partial_channels
         self._nodes = nodes
         self.gate_groups = tuple(tuple(node.edges) for node in self._nodes)

@@ -1,4 +1,4 @@
-"""The summands of a mobile network's latency: stem, blocks and head."""
+"""The summands of a mobile network's latency: stem, blocks, last layers and head."""
 
 from __future__ import annotations
 
@@ -11,31 +11,34 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from torch import nn
 
-from lightning_modules.costs.latency_terms import Domain
+from lightning_modules.backbone import check_input_shape
 from lightning_modules.costs.latency_terms import Factor
 from lightning_modules.costs.latency_terms import Factors
+from lightning_modules.costs.latency_terms import head_term
 from lightning_modules.costs.latency_terms import Operation
 from lightning_modules.costs.latency_terms import operation
+from lightning_modules.costs.latency_terms import Outcomes
 from lightning_modules.costs.latency_terms import shrink
 from lightning_modules.costs.latency_terms import Size
 from lightning_modules.costs.latency_terms import Term
-from lightning_modules.spaces.cell.cells import check_sizes
 from lightning_modules.spaces.mobile.network import InvertedBottleneck
-from lightning_modules.spaces.mobile.network import MobileNetwork
+from lightning_modules.spaces.mobile.network import MobileBackbone
+from lightning_modules.tasks import Task
 from optuna_nas.spaces import mobile_plan
 from optuna_nas.spaces import MobileBlock
 from optuna_nas.spaces import MobilePlan
 from optuna_nas.spaces import scaled_depth
+from optuna_nas.spaces.mobile._plan import round_width
 
 
 _PARTS = ("kernel", "expansion", "se", "activation")
 
 
-def mobile_terms(
+def latency_terms(
     distributions: Mapping[str, BaseDistribution],
     *,
     input_shape: tuple[int, int, int],
-    num_classes: int,
+    task: Task,
     dropout: float = 0.0,
 ) -> list[Term]:
     """Return the summands; dropout costs nothing in evaluation mode.
@@ -43,13 +46,13 @@ def mobile_terms(
     Args:
         distributions: Of a :class:`~optuna_nas.MobileSpace`.
         input_shape: (channels, height, width) of an image.
-        num_classes: Number of logits.
-        dropout: As of :class:`~lightning_modules.MobileNetwork`.
+        task: It brings the head.
+        dropout: As of :class:`~lightning_modules.MobileBackbone`.
 
     Raises:
         ValueError: If a number is out of range.
     """
-    check_sizes(input_shape, num_classes)
+    check_input_shape(input_shape)
     common: Factors = {"style": "style"}
     if "width_coefficient" in distributions:
         common["coefficient"] = "width_coefficient"
@@ -72,9 +75,10 @@ def mobile_terms(
         terms += _stage_terms(distributions, stage, common | first, common | later)
         width, size = f"stage_{stage}_width", after
         stage += 1
-    head = partial(_head, num_classes, dropout)
     factors = {**common, "channels": width, "size": size, "head_width": "head_width"}
-    return [*terms, Term("head", factors, head)]
+    terms.append(Term("last", factors, partial(_last, dropout)))
+    coefficient = ["width_coefficient"] if "coefficient" in common else []
+    return [*terms, head_term(task, Factor(("head_width", *coefficient), _n_features))]
 
 
 def _stage_terms(
@@ -84,16 +88,16 @@ def _stage_terms(
     later: Factors,
 ) -> Iterator[Term]:
     """Yield a term for each block and each decision's block that compound scaling makes of it."""
-    domain = Domain(distributions)
-    depths = domain.values(f"stage_{stage}_depth")
+    outcomes = Outcomes(distributions)
+    depths = outcomes.values(f"stage_{stage}_depth")
     coefficient = ["depth_coefficient"] if "depth_coefficient" in distributions else []
-    coefficients = domain.values("depth_coefficient") if coefficient else [1]
+    coefficients = outcomes.values("depth_coefficient") if coefficient else [1]
     for number in range(1, scaled_depth(max(depths), max(coefficients)) + 1):
         for source in range(1, min(number, max(depths)) + 1):
             there = Factor(
                 (f"stage_{stage}_depth", *coefficient), partial(_is_there, number, source)
             )
-            if not any(domain.values(there)):
+            if not any(outcomes.values(there)):
                 continue
             block = f"stage_{stage}_block_{source}"
             factors: Factors = {"there": there, **(first if number == 1 else later)}
@@ -175,8 +179,7 @@ def _name(block: MobileBlock, style: str) -> str:
     return f"{name} se{block.squeeze}{' swish' if style == 'efficientnet' else ''}"
 
 
-def _head(
-    num_classes: int,
+def _last(
     dropout: float,
     *,
     style: str,
@@ -186,17 +189,19 @@ def _head(
     coefficient: float = 1,
 ) -> Operation:
     plan = _plan(style, channels, coefficient, head_width=head_width)
-    widths: Sequence[int] = (plan.stem_width, plan.head_conv, plan.head_linear, num_classes)
-    kind = f"head {'-'.join(str(width) for width in widths if width)} {plan.activation}"
-    make = partial(_make_head, plan, num_classes, dropout)
-    return operation(kind, make, plan.stem_width, *size)
+    widths: Sequence[int] = (plan.stem_width, plan.head_conv, plan.head_linear)
+    kind = f"last {'-'.join(str(width) for width in widths if width)} {plan.activation}"
+    return operation(kind, partial(_make_last, plan, dropout), plan.stem_width, *size)
+
+
+def _n_features(head_width: int, coefficient: float = 1) -> int:
+    return round_width(head_width, coefficient)
 
 
 def _make_stem(plan: MobilePlan, input_shape: tuple[int, int, int]) -> nn.Module:
-    network = MobileNetwork(plan, input_shape=input_shape, num_classes=1)
-    return nn.Sequential(network.resize, network.stem)
+    backbone = MobileBackbone(plan, input_shape=input_shape)
+    return nn.Sequential(backbone.resize, backbone.stem)
 
 
-def _make_head(plan: MobilePlan, num_classes: int, dropout: float) -> nn.Module:
-    network = MobileNetwork(plan, input_shape=(1, 1, 1), num_classes=num_classes, dropout=dropout)
-    return nn.Sequential(network.head, network.classifier)
+def _make_last(plan: MobilePlan, dropout: float) -> nn.Module:
+    return MobileBackbone(plan, input_shape=(1, 1, 1), dropout=dropout).last

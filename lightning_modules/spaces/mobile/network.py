@@ -1,14 +1,17 @@
-"""The network of inverted bottlenecks in stages, and its builder."""
+"""The backbone of inverted bottlenecks in stages, and its builder."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+import math
 
-import torch
 from torch import nn
+from torch import Tensor
 
-from lightning_modules.spaces.cell.cells import check_sizes
+from lightning_modules.backbone import Backbone
+from lightning_modules.backbone import check_input_shape
+from lightning_modules.backbone import FeatureMap
 from optuna_nas import Architecture
 from optuna_nas.spaces import mobile_plan
 from optuna_nas.spaces import MobileBlock
@@ -34,7 +37,7 @@ class Resize(nn.Module):
         super().__init__()
         self.resolution = resolution
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to (batch, channels, resolution, resolution)."""
         size = (self.resolution, self.resolution)
         if x.shape[-2:] == size:
@@ -67,10 +70,10 @@ class SqueezeExcitation(nn.Module):
         self.expand = nn.Conv2d(squeeze, channels, 1)
         self.gate = gate()
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to the same shape."""
-        weights: torch.Tensor = self.expand(self.activation(self.reduce(self.pool(x))))
-        weighted: torch.Tensor = x * self.gate(weights)
+        weights: Tensor = self.expand(self.activation(self.reduce(self.pool(x))))
+        weighted: Tensor = x * self.gate(weights)
         return weighted
 
 
@@ -107,23 +110,23 @@ class InvertedBottleneck(nn.Module):
         self.layers = nn.Sequential(layers)
         self.residual = block.residual
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channels_in, h, w) to (batch, channels_out, ceil(h/s), ceil(w/s))."""
-        y: torch.Tensor = self.layers(x)
+        y: Tensor = self.layers(x)
         return x + y if self.residual else y
 
 
-class MobileNetwork(nn.Module):
-    """Stem, blocks, head and classifier; see :class:`~optuna_nas.MobileSpace` for the styles.
+class MobileBackbone(Backbone):
+    """Stem, blocks and last layers; see :class:`~optuna_nas.MobileSpace` for the styles.
 
     The children are ``resize`` (if there is a resolution), ``stem``, ``blocks`` with names such as
-    ``stage_1_block_2``, ``head`` and ``classifier``.
+    ``stage_1_block_2``, and ``last`` with a convolution, pooling and, in some styles, a linear
+    layer. The feature maps are the last of each size in front of ``last``.
 
     Args:
         plan: The sizes.
         input_shape: (channels, height, width) of an image.
-        num_classes: Number of logits.
-        dropout: Probability of dropping a feature before the classifier, in [0, 1).
+        dropout: Probability of dropping a feature, in [0, 1).
         make_block: Makes a block from its sizes and the style; a supernet hands in its own.
 
     Raises:
@@ -135,12 +138,11 @@ class MobileNetwork(nn.Module):
         plan: MobilePlan,
         *,
         input_shape: tuple[int, int, int],
-        num_classes: int,
         dropout: float = 0.0,
         make_block: Callable[[MobileBlock, str], nn.Module] = InvertedBottleneck,
     ) -> None:
         super().__init__()
-        check_sizes(input_shape, num_classes)
+        check_input_shape(input_shape)
         if not 0 <= dropout < 1:
             raise ValueError(f"Expected argument `dropout` to be in [0, 1) but got {dropout}.")
         self.resize = Resize(plan.resolution) if plan.resolution else nn.Identity()
@@ -150,47 +152,48 @@ class MobileNetwork(nn.Module):
         self.blocks = nn.Sequential(
             OrderedDict((block.name, make_block(block, plan.style)) for block in plan.blocks)
         )
-        last = plan.blocks[-1].channels_out if plan.blocks else plan.stem_width
-        head: OrderedDict[str, nn.Module] = OrderedDict(
-            conv=_conv(last, plan.head_conv, activation=plan.activation),
+        self.maps = _maps(plan, input_shape)
+        self._reductions = frozenset(block.name for block in plan.blocks if block.stride > 1)
+        last: OrderedDict[str, nn.Module] = OrderedDict(
+            conv=_conv(self.maps[-1].channels, plan.head_conv, activation=plan.activation),
             pool=nn.AdaptiveAvgPool2d(1),
             flatten=nn.Flatten(),
         )
         if plan.head_linear:
-            head["linear"] = nn.Linear(plan.head_conv, plan.head_linear)
-            head["activation"] = _ACTIVATIONS[plan.activation]()
+            last["linear"] = nn.Linear(plan.head_conv, plan.head_linear)
+            last["activation"] = _ACTIVATIONS[plan.activation]()
         if dropout:
-            head["dropout"] = nn.Dropout(dropout)
-        self.head = nn.Sequential(head)
-        self.classifier = nn.Linear(plan.head_linear or plan.head_conv, num_classes)
+            last["dropout"] = nn.Dropout(dropout)
+        self.last = nn.Sequential(last)
+        self.n_features = plan.head_linear or plan.head_conv
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map images (batch, channels, height, width) to logits (batch, num_classes)."""
-        features = self.head(self.blocks(self.stem(self.resize(x))))
-        logits: torch.Tensor = self.classifier(features)
-        return logits
+    def forward(self, x: Tensor) -> Tensor:
+        features: Tensor = self.last(self.blocks(self.stem(self.resize(x))))
+        return features
+
+    def feature_maps(self, x: Tensor) -> list[Tensor]:
+        x, maps = self.stem(self.resize(x)), []
+        for name, block in self.blocks.named_children():
+            if name in self._reductions:
+                maps.append(x)
+            x = block(x)
+        return [*maps, x]
 
 
-def build_mobile_network(
-    architecture: Architecture,
-    *,
-    input_shape: tuple[int, int, int],
-    num_classes: int,
-    dropout: float = 0.0,
-) -> MobileNetwork:
-    """Build the network of a :class:`~optuna_nas.MobileSpace` member; see :class:`MobileNetwork`.
+def build_mobile_backbone(
+    architecture: Architecture, *, input_shape: tuple[int, int, int], dropout: float = 0.0
+) -> MobileBackbone:
+    """Build the backbone of a :class:`~optuna_nas.MobileSpace` member; see :class:`MobileBackbone`.
 
     Convolutions of stride 2 round sizes up, so any depth fits any image.
 
     Args:
         architecture: The decisions of a mobile architecture.
         input_shape: (channels, height, width) of an image; each at least 1.
-        num_classes: Number of logits.
-        dropout: Probability of dropping a feature before the classifier, in [0, 1).
+        dropout: Probability of dropping a feature, in [0, 1).
 
     Returns:
-        A network from (batch, channels, height, width) to logits (batch, num_classes), with
-        PyTorch's default initialisation. Parameters have stable names such as
+        The backbone with PyTorch's default initialisation. Parameters have stable names such as
         ``blocks.stage_1_block_2.layers.depthwise.conv.weight``.
 
     Raises:
@@ -200,9 +203,8 @@ def build_mobile_network(
 
         >>> from optuna_nas import MobileSpace
         >>> architecture = MobileSpace().complete({"stage_2_depth": 1})
-        >>> network = build_mobile_network(architecture, input_shape=(1, 28, 28), num_classes=10)
-        >>> network.classifier
-        Linear(in_features=128, out_features=10, bias=True)
+        >>> build_mobile_backbone(architecture, input_shape=(1, 28, 28)).n_features
+        128
     """
     try:
         plan = mobile_plan(architecture)
@@ -211,7 +213,18 @@ def build_mobile_network(
             "Expected argument `architecture` to have decisions like `stage_1_depth` "
             f"but got {architecture!r}."
         ) from error
-    return MobileNetwork(plan, input_shape=input_shape, num_classes=num_classes, dropout=dropout)
+    return MobileBackbone(plan, input_shape=input_shape, dropout=dropout)
+
+
+def _maps(plan: MobilePlan, input_shape: tuple[int, int, int]) -> tuple[FeatureMap, ...]:
+    """Return the last map of each size; a resolution counts as a stride, rounded."""
+    widths = {plan.stem_stride: plan.stem_width}
+    stride = plan.stem_stride
+    for block in plan.blocks:
+        stride *= block.stride
+        widths[stride] = block.channels_out
+    scale = math.sqrt(math.prod(input_shape[1:])) / plan.resolution if plan.resolution else 1
+    return tuple(FeatureMap(w, max(1, round(scale * s))) for s, w in widths.items())
 
 
 def _conv(

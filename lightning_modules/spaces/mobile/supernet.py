@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.spaces.mobile.network import build_mobile_network
-from lightning_modules.spaces.mobile.supernet_network import ElasticNetwork
+from lightning_modules.spaces.mobile.network import build_mobile_backbone
+from lightning_modules.spaces.mobile.supernet_backbone import ElasticBackbone
 from lightning_modules.supernet._elastic import part_of
 from lightning_modules.supernet._gates import Gate
 from lightning_modules.supernet._gates import GateBoard
 from lightning_modules.supernet._supernet import Supernet
+from lightning_modules.tasks import Task
 from optuna_nas import Architecture
 from optuna_nas.spaces import choices_of
 from optuna_nas.spaces import SearchSpace
@@ -39,14 +40,14 @@ class MobileSupernet(Supernet):
     The weight of a single choice, which is 1 with a gradient, is multiplied with the branch of its
     block if the block adds its input to it. Elsewhere the next normalisation would undo it, so
     that its gradient would vanish: there, as for decisions outside of blocks, it is multiplied
-    with the features before the classifier. Of ``skip``, which computes nothing, there is no
+    with the features before the head. Of ``skip``, which computes nothing, there is no
     gradient.
 
     Args:
         space: The search space, or a sub-space of it.
+        task: It brings the head and the loss.
         input_shape: (channels, height, width) of an image.
-        num_classes: Number of logits.
-        dropout: Probability of dropping a feature before the classifier, in [0, 1).
+        dropout: Probability of dropping a feature, in [0, 1).
         affine: Whether the normalisation of blocks has learned weights; see
             :class:`CellSupernet`.
 
@@ -57,22 +58,19 @@ class MobileSupernet(Supernet):
     def __init__(
         self,
         space: SearchSpace,
+        task: Task,
         *,
         input_shape: tuple[int, int, int],
-        num_classes: int,
         dropout: float = 0.0,
         affine: bool = True,
     ) -> None:
         choices = {name: tuple(choices_of(dist)) for name, dist in space.distributions.items()}
         board = GateBoard()
-        arguments: dict[str, Any] = {
-            "input_shape": input_shape,
-            "num_classes": num_classes,
-            "dropout": dropout,
-        }
-        network = ElasticNetwork(choices, board, affine=affine, arguments=arguments)
-        build = partial(build_mobile_network, **arguments)
-        super().__init__(space, network, choices, board, build, num_classes)
+        sizes: dict[str, Any] = {"input_shape": input_shape, "dropout": dropout}
+        backbone = ElasticBackbone(choices, board, affine=affine, **sizes)
+        build = partial(build_mobile_backbone, **sizes)
+        super().__init__(space, backbone, choices, board, build, task)
+        self._build_backbone = build
         self.mixable = frozenset(filter(_can_mix, choices))
 
     def path(self, architecture: Architecture) -> dict[str, Gate]:
@@ -86,9 +84,14 @@ class MobileSupernet(Supernet):
         """Return the parts of the weights and statistics that the architecture takes."""
         self.space.require_member(architecture)
         with torch.device("meta"):
-            own = self.build(architecture).state_dict()
-        held = self.network.state_dict()
-        return {name: part_of(held[name], t.shape) for name, t in own.items() if name in held}
+            own = self._build_backbone(architecture)
+        held = self.network.get_submodule("backbone").state_dict()
+        parts = {
+            f"backbone.{name}": part_of(held[name], tensor.shape)
+            for name, tensor in own.state_dict().items()
+            if name in held
+        }
+        return parts | self.inherited_head(slice(own.n_features))
 
 
 def _can_mix(name: str) -> bool:

@@ -18,19 +18,20 @@ from torch import nn
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_modules.registries import RELAXATIONS
 from lightning_modules.supernet._gates import Gate
 from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._supernet import Supernet
 from optuna_nas import Architecture
 
 
-class Batch(NamedTuple):
-    """Images and their labels."""
+class Samples(NamedTuple):
+    """The inputs and the targets of a batch."""
 
-    images: Tensor
-    """float of shape (batch, channels, height, width)."""
-    labels: Tensor
-    """int64 of shape (batch,)."""
+    inputs: Any
+    """What the network takes, e.g. a tensor (batch, channels, height, width)."""
+    targets: Any
+    """What the task's loss takes, e.g. a tensor (batch,)."""
 
 
 Backward = Callable[[Tensor], None]
@@ -60,14 +61,12 @@ class Relaxation(nn.Module, abc.ABC):
         seed: Seed of the random choices.
     """
 
-    name: ClassVar[str]
-    """The name on the command line."""
     learns: ClassVar[bool] = True
     """Whether there are architecture steps, on data of their own."""
     supernet_arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Arguments of :func:`build_supernet` that it wants, where nothing else is asked for."""
     epochs: ClassVar[int] = 5
-    """Epochs of a stage that asks for no number, for about 50,000 images of 28 x 28 pixels."""
+    """Epochs of a stage that asks for no number, for about 50,000 samples."""
     module_arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Arguments of :class:`SupernetModule` that it wants, where nothing else is asked for."""
     decays: ClassVar[bool] = True
@@ -77,9 +76,14 @@ class Relaxation(nn.Module, abc.ABC):
         super().__init__()
         self.seed = seed
 
+    @property
+    def name(self) -> str:
+        """The name of its class, as messages have it."""
+        return RELAXATIONS.name_of(type(self)) or type(self).__name__
+
     @abc.abstractmethod
     def weight_step(
-        self, supernet: Supernet, batch: Batch, step: Step, backward: Backward
+        self, supernet: Supernet, batch: Samples, step: Step, backward: Backward
     ) -> Tensor:
         """Add gradients to the supernet's weights.
 
@@ -90,8 +94,8 @@ class Relaxation(nn.Module, abc.ABC):
     def architecture_step(
         self,
         supernet: Supernet,
-        batch: Batch,
-        train_batch: Batch,
+        batch: Samples,
+        train_batch: Samples,
         step: Step,
         backward: Backward,
     ) -> Tensor:
@@ -166,19 +170,19 @@ class LogitRelaxation(Relaxation):
         return {name: F.softmax(logits, dim=0) for name, logits in self.logits.items()}
 
     def weight_step(
-        self, supernet: Supernet, batch: Batch, step: Step, backward: Backward
+        self, supernet: Supernet, batch: Samples, step: Step, backward: Backward
     ) -> Tensor:
-        """Add the gradients of the cross-entropy to the weights."""
+        """Add the gradients of the loss to the weights."""
         gates = detached(self.gates(supernet, step, 0))
-        loss = F.cross_entropy(supernet(batch.images, gates), batch.labels)
+        loss = supernet.loss(*batch, gates)
         backward(loss)
         return loss.detach()
 
     def architecture_step(
         self,
         supernet: Supernet,
-        batch: Batch,
-        train_batch: Batch,
+        batch: Samples,
+        train_batch: Samples,
         step: Step,
         backward: Backward,
     ) -> Tensor:
@@ -189,9 +193,9 @@ class LogitRelaxation(Relaxation):
             backward(loss + 0.0 * sum(p.sum() for p in self.parameters()))
         return loss.detach()
 
-    def architecture_loss(self, supernet: Supernet, batch: Batch, gates: Gates) -> Tensor:
-        """Return the cross-entropy, times the factor of each cost."""
-        loss = F.cross_entropy(supernet(batch.images, gates), batch.labels)
+    def architecture_loss(self, supernet: Supernet, batch: Samples, gates: Gates) -> Tensor:
+        """Return the loss, times the factor of each cost."""
+        loss = supernet.loss(*batch, gates)
         if self.costs:
             weights = self.weights_for_costs(supernet, gates)
             probabilities = supernet.decision_probabilities(weights)
@@ -218,17 +222,15 @@ class PathRelaxation(Relaxation):
         return supernet.path(self.architectures(supernet, step)[0])
 
     def weight_step(
-        self, supernet: Supernet, batch: Batch, step: Step, backward: Backward
+        self, supernet: Supernet, batch: Samples, step: Step, backward: Backward
     ) -> Tensor:
         """Add the gradients of the paths' losses, one path after the other."""
-        total = torch.zeros((), device=batch.images.device)
-        architectures = self.architectures(supernet, step)
-        for architecture in architectures:
-            logits = supernet(batch.images, supernet.path(architecture))
-            loss = F.cross_entropy(logits, batch.labels)
+        losses = []
+        for architecture in self.architectures(supernet, step):
+            loss = supernet.loss(*batch, supernet.path(architecture))
             backward(loss)
-            total += loss.detach()
-        return total / len(architectures)
+            losses.append(loss.detach())
+        return sum(losses[1:], start=losses[0]) / len(losses)
 
 
 @contextmanager

@@ -1,12 +1,10 @@
-"""Gumbel-softmax: one sampled path with straight-through gradients (GDAS), or all (FBNet)."""
+"""Logits with Gumbel noise and a temperature, for GDAS and FBNet."""
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Callable
 from collections.abc import Mapping
-import math
-from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -14,12 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._supernet import Supernet
-from lightning_modules.supernet.relaxations._base import full_weights
-from lightning_modules.supernet.relaxations._base import hard_gates
 from lightning_modules.supernet.relaxations._base import LogitRelaxation
-from lightning_modules.supernet.relaxations._base import mixed_gates
 from lightning_modules.supernet.relaxations._base import Step
 
 
@@ -63,56 +57,6 @@ class GumbelRelaxation(LogitRelaxation):
         return {
             name: gumbel_softmax(logits, temperature, rng) for name, logits in self.logits.items()
         }
-
-
-class Gdas(GumbelRelaxation):
-    """One path a step, sampled by the Gumbel-max trick; gradients as of the softmax.
-
-    Dong & Yang, CVPR 2019, section 3.2, equations 3 to 6: the forward pass takes the choice of
-    the largest ``logit + noise`` alone, and the backward pass differentiates the softmax of them
-    at temperature tau, which falls linearly (section 4.1: from 10 to 0.1).
-    """
-
-    name = "gdas"
-    epochs = 8
-    published_temperatures = (10.0, 0.1)
-
-    def temperature(self, progress: float) -> float:
-        """Return tau at a progress in [0, 1]."""
-        first, last = self.temperatures
-        return first + (last - first) * progress
-
-    def gates(self, supernet: Supernet, step: Step, purpose: int) -> Gates:
-        """Return gates of one choice each."""
-        return hard_gates(self.soft(step, purpose))
-
-
-class FBNet(GumbelRelaxation):
-    """All choices, weighted by a Gumbel-softmax that becomes sharper (Wu et al., CVPR 2019).
-
-    Section 3.4, equation 9: the temperature falls exponentially, from 5 by the factor exp(-0.045)
-    an epoch over 90 epochs (section 4.1), here over the whole training. Gates that cannot mix
-    several choices take one, as in :class:`Gdas`. The published loss has a latency term,
-    :class:`LatencyFactor`.
-    """
-
-    name = "fbnet"
-    epochs = 4
-    module_arguments = MappingProxyType({"architecture_learning_rate": 0.01})  # Section 4.1.
-    published_temperatures = (5.0, 5.0 * math.exp(-0.045 * 90))
-
-    def temperature(self, progress: float) -> float:
-        """Return the temperature at a progress in [0, 1]."""
-        first, last = self.temperatures
-        return float(first * (last / first) ** progress)
-
-    def gates(self, supernet: Supernet, step: Step, purpose: int) -> Gates:
-        """Return gates of all choices."""
-        return mixed_gates(supernet, self.soft(step, purpose))
-
-    def weights_for_costs(self, supernet: Supernet, gates: Gates) -> dict[str, Tensor]:
-        """Return the weights of the step, as in equation 7 of the paper."""
-        return full_weights(supernet, gates)
 
 
 def gumbel_softmax(logits: Tensor, temperature: float, rng: np.random.Generator) -> Tensor:

@@ -27,7 +27,6 @@ class Darts(LogitRelaxation):
         seed: Seed of the first logits.
     """
 
-    name = "darts"
     epochs = 4
 
     def gates(self, supernet: Supernet, step: Step, purpose: int) -> Gates:
@@ -45,3 +44,6 @@ def softmax_gates(supernet: Supernet, logits: Mapping[str, Tensor]) -> dict[str,
     return mixed_gates(
         supernet, {name: F.softmax(values, dim=0) for name, values in logits.items()}
     )
+
+
+RELAXATION = Darts

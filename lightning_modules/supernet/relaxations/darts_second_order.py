@@ -12,13 +12,12 @@ import torch
 from torch import nn
 from torch import Tensor
 from torch.func import functional_call
-from torch.nn import functional as F
 
 from lightning_modules.supernet._evaluate import batch_statistics
 from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.supernet.relaxations._base import Backward
-from lightning_modules.supernet.relaxations._base import Batch
+from lightning_modules.supernet.relaxations._base import Samples
 from lightning_modules.supernet.relaxations._base import Step
 from lightning_modules.supernet.relaxations.darts import Darts
 
@@ -51,7 +50,6 @@ class SecondOrderDarts(Darts):
         ValueError: If ``method`` is neither of the two or ``radius`` not above 0.
     """
 
-    name = "darts-second-order"
     epochs = 2
 
     def __init__(
@@ -77,8 +75,8 @@ class SecondOrderDarts(Darts):
     def architecture_step(
         self,
         supernet: Supernet,
-        batch: Batch,
-        train_batch: Batch,
+        batch: Samples,
+        train_batch: Samples,
         step: Step,
         backward: Backward,
     ) -> Tensor:
@@ -95,13 +93,13 @@ class SecondOrderDarts(Darts):
         return loss
 
     def _gradients(
-        self, supernet: Supernet, batch: Batch, train_batch: Batch, step: Step
+        self, supernet: Supernet, batch: Samples, train_batch: Samples, step: Step
     ) -> tuple[Tensor, list[Tensor]]:
         """Return the loss after the unrolled step and its gradients, those of equation 7."""
         alpha, xi = list(self.parameters()), step.learning_rate
         names = list(dict(supernet.named_parameters()))
         w = [p.detach().requires_grad_() for p in supernet.parameters()]
-        train_loss = _Loss(supernet, _cross_entropy)
+        train_loss = _Loss(supernet, lambda net, batch, gates: net.loss(*batch, gates))
         val_loss = _Loss(supernet, self.architecture_loss)
 
         gates = self.gates(supernet, step, 1)
@@ -127,17 +125,17 @@ class _Loss(nn.Module):
     """A loss of a supernet as a function of its weights."""
 
     def __init__(
-        self, supernet: Supernet, loss: Callable[[Supernet, Batch, Gates], Tensor]
+        self, supernet: Supernet, loss: Callable[[Supernet, Samples, Gates], Tensor]
     ) -> None:
         super().__init__()
         self.supernet = supernet
         self.loss = loss
 
-    def forward(self, batch: Batch, gates: Gates) -> Tensor:
+    def forward(self, batch: Samples, gates: Gates) -> Tensor:
         return self.loss(self.supernet, batch, gates)
 
     def at(
-        self, names: Sequence[str], weights: Sequence[Tensor], batch: Batch, gates: Gates
+        self, names: Sequence[str], weights: Sequence[Tensor], batch: Samples, gates: Gates
     ) -> Tensor:
         """Return the loss at other weights of the supernet, in the order of their names."""
         values = {f"supernet.{name}": w for name, w in zip(names, weights, strict=True)}
@@ -188,5 +186,4 @@ def _gradients(
     )
 
 
-def _cross_entropy(supernet: Supernet, batch: Batch, gates: Gates) -> Tensor:
-    return F.cross_entropy(supernet(batch.images, gates), batch.labels)
+RELAXATION = SecondOrderDarts

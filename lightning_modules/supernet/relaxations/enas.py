@@ -1,4 +1,4 @@
-"""Paths that a recurrent controller samples, and learns to sample by their accuracy (ENAS)."""
+"""Paths that a recurrent controller samples, and learns to sample by their scores (ENAS)."""
 
 from __future__ import annotations
 
@@ -8,21 +8,19 @@ import numpy as np
 import torch
 from torch import nn
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_accuracy
 
-from lightning_modules.supernet._evaluate import batch_statistics
+from lightning_modules.supernet._evaluate import path_output
 from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.supernet.relaxations._base import Backward
-from lightning_modules.supernet.relaxations._base import Batch
 from lightning_modules.supernet.relaxations._base import PathRelaxation
+from lightning_modules.supernet.relaxations._base import Samples
 from lightning_modules.supernet.relaxations._base import Step
 from optuna_nas import Architecture
 from optuna_nas.samplers.core import TrialDomain
 from optuna_nas.samplers.policy import Decision
 from optuna_nas.samplers.policy import DTYPE
 from optuna_nas.samplers.policy import encode
-from optuna_nas.samplers.policy import losses
 from optuna_nas.samplers.policy import LstmPolicy
 from optuna_nas.samplers.policy import LstmWalk
 from optuna_nas.samplers.policy import PolicyOutput
@@ -39,14 +37,15 @@ class Enas(PathRelaxation):
     """One path a step, sampled by the policy of :class:`~optuna_nas.samplers.ReinforceSampler`.
 
     Pham et al., ICML 2018, section 2.2: the weights are trained on a path that the policy samples
-    (one a step), and the policy by REINFORCE on the accuracy that sampled paths have on the
-    architecture's batch, with a moving average of it as baseline and a bonus for entropy. The
-    paths see the statistics of that batch, as those of the supernet are a mixture of all paths.
+    (one a step), and the policy by REINFORCE on the score of sampled paths on the architecture's
+    batch, the task's first metric, with a moving average of it as baseline and a bonus for
+    entropy. The paths see the statistics of that batch, as those of the supernet are a mixture of
+    all paths.
 
     Args:
         supernet: The supernet that is to be trained.
         n_paths: Paths of an architecture step, at least 1.
-        entropy_weight: Weight of the entropy bonus, in accuracy per nat; at least 0.
+        entropy_weight: Weight of the entropy bonus, in units of the score per nat; at least 0.
         baseline_decay: Decay of the moving average from step to step, in [0, 1).
         hidden_size: Units of the policy's LSTM cell.
         seed: Seed of the policy's first weights and of the paths.
@@ -55,7 +54,6 @@ class Enas(PathRelaxation):
         ValueError: If an argument is out of its range.
     """
 
-    name = "enas"
     epochs = 6
     learns = True
     decays = False
@@ -112,29 +110,27 @@ class Enas(PathRelaxation):
     def architecture_step(
         self,
         supernet: Supernet,
-        batch: Batch,
-        train_batch: Batch,
+        batch: Samples,
+        train_batch: Samples,
         step: Step,
         backward: Backward,
     ) -> Tensor:
         """Add the gradients of REINFORCE to the policy.
 
         Returns:
-            The mean error of the sampled paths, in [0, 1].
+            Minus the mean score of the sampled paths.
         """
         sampled = [a for a, _ in self.sample(self.n_paths, self.rng(step, 1))]
-        accuracies = {a: path_accuracy(supernet, a, batch) for a in dict.fromkeys(sampled)}
-        rewards = torch.tensor([accuracies[a] for a in sampled], dtype=DTYPE)
+        scores = {a: path_score(supernet, a, batch) for a in dict.fromkeys(sampled)}
+        rewards = torch.tensor([scores[a] for a in sampled], dtype=DTYPE)
         mean = float(rewards.mean())
         average = None if self.baseline.isnan() else float(self.baseline)
         output = self._output(sampled)
-        loss = losses.reinforce_loss(
-            output.log_probs, rewards, mean if average is None else average
-        )
-        loss = loss + self.entropy_weight * losses.entropy_loss(output.entropies)
-        backward(loss.float().to(batch.images.device))
-        self.baseline.fill_(losses.moving_average(average, mean, self.baseline_decay))
-        return torch.tensor(1 - mean, device=batch.images.device)
+        loss = reinforce_loss(output.log_probs, rewards, mean if average is None else average)
+        loss = loss + self.entropy_weight * entropy_loss(output.entropies)
+        backward(loss.float().to(self.baseline.device))
+        self.baseline.fill_(moving_average(average, mean, self.baseline_decay))
+        return torch.tensor(-mean, device=self.baseline.device)
 
     def probabilities(self) -> dict[str, Tensor]:
         """Return how often a hundred sampled paths take each choice of each gate.
@@ -188,14 +184,10 @@ class Enas(PathRelaxation):
 
 
 @torch.no_grad()
-def path_accuracy(supernet: Supernet, architecture: Architecture, batch: Batch) -> float:
-    """Return the accuracy in [0, 1] of a path on a batch, with the statistics of that batch."""
-    with batch_statistics(supernet):
-        logits = supernet(batch.images, supernet.path(architecture))
-    n_classes = supernet.num_classes
-    return float(
-        multiclass_accuracy(logits, batch.labels, n_classes, average="micro", validate_args=False)
-    )
+def path_score(supernet: Supernet, architecture: Architecture, batch: Samples) -> float:
+    """Return the task's score of a path on a batch, with the statistics of that batch."""
+    output = path_output(supernet, batch.inputs, supernet.path(architecture))
+    return float(supernet.task.score(output, batch.targets))
 
 
 def _check(n_paths: int, entropy_weight: float, decay: float, hidden_size: int) -> None:
@@ -209,3 +201,6 @@ def _check(n_paths: int, entropy_weight: float, decay: float, hidden_size: int) 
         )
     if not 0 <= decay < 1:
         raise ValueError(f"Expected argument `baseline_decay` to be in [0, 1) but got {decay}.")
+
+
+RELAXATION = Enas

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 import numpy as np
+import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.utils._pytree import tree_map
 
 from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.supernet.relaxations._base import Backward
-from lightning_modules.supernet.relaxations._base import Batch
 from lightning_modules.supernet.relaxations._base import PathRelaxation
+from lightning_modules.supernet.relaxations._base import Samples
 from lightning_modules.supernet.relaxations._base import Step
 from optuna_nas import Architecture
 from optuna_nas.spaces import Choice
@@ -30,8 +31,8 @@ class ProgressiveShrinking(PathRelaxation):
     """The largest network, the smallest and random ones a step, the largest as their teacher.
 
     The sandwich rule with in-place distillation (Yu & Huang, ICCV 2019; Yu et al., BigNAS, ECCV
-    2020, section 3): the largest network learns the labels and the others its softmax, through
-    which no gradient flows. The gradients of all are added up. The training
+    2020, section 3): the largest network learns the targets and the others its predictions, e.g.
+    its softmax, through which no gradient flows. The gradients of all are added up. The training
     shrinks progressively (Cai et al., Once-for-All, ICLR 2020, section 3.3): decisions are opened
     in phases, and until then take their largest choice. Once-for-All opens depth and width in
     two steps each, here they are opened at once.
@@ -54,8 +55,6 @@ class ProgressiveShrinking(PathRelaxation):
         ValueError: If no decision of the space is ordered, ``n_random`` is negative, or a phase
             begins outside [0, 1].
     """
-
-    name = "ofa"
 
     def __init__(
         self,
@@ -104,20 +103,22 @@ class ProgressiveShrinking(PathRelaxation):
         return [largest, *(other for other in others if other != largest)]
 
     def weight_step(
-        self, supernet: Supernet, batch: Batch, step: Step, backward: Backward
+        self, supernet: Supernet, batch: Samples, step: Step, backward: Backward
     ) -> Tensor:
         """Add the gradients of the networks' losses, one network after the other.
 
         Returns:
-            The cross-entropy of the largest network.
+            The loss of the largest network.
         """
         largest, *others = self.architectures(supernet, step)
-        logits = supernet(batch.images, supernet.path(largest))
-        loss = F.cross_entropy(logits, batch.labels)
+        task = supernet.task
+        output = supernet(batch.inputs, supernet.path(largest))
+        loss = task.loss(output, batch.targets)
         backward(loss)
-        targets = F.softmax(logits.detach(), dim=1)
+        # No gradient flows through the teacher.
+        prediction = tree_map(torch.detach, task.predict(output))
         for other in others:
-            backward(F.cross_entropy(supernet(batch.images, supernet.path(other)), targets))
+            backward(supernet.loss(batch.inputs, prediction, supernet.path(other)))
         return loss.detach()
 
     def _architecture(
@@ -184,3 +185,6 @@ def _start(name: str, phases: Phases) -> float:
         if any(fnmatchcase(name, pattern) for pattern in patterns):
             return start
     return 0.0
+
+
+RELAXATION = ProgressiveShrinking

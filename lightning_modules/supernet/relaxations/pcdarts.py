@@ -42,7 +42,6 @@ class PartialChannels(Darts):
         ValueError: If the supernet has no cells or no partial channels.
     """
 
-    name = "pcdarts"
     epochs = 8
     module_arguments = MappingProxyType({"architecture_start": 0.3})  # Section 4.2.
     supernet_arguments = MappingProxyType({"affine": False, "partial_channels": 4})
@@ -99,3 +98,6 @@ class PartialChannels(Darts):
                     rest = none.to(weight) * (1 - weight)
                     found[name] = found[name] * weight + rest
         return found
+
+
+RELAXATION = PartialChannels

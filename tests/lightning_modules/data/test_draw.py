@@ -144,6 +144,18 @@ def test_no_last_batch_of_one_sample() -> None:
     assert [len(y) for _, y in draw_batches(Own(loader), "val", 1, seed=0)] == [1]
 
 
+def test_batches_of_a_size_of_ones_own() -> None:
+    loader = DataLoader(NUMBERED, batch_size=7)
+    (batch,) = draw_batches(Own(loader), "train", 20, seed=0, batch_size=20)
+    assert batch[1].bincount().tolist() == [10, 10]
+    assert _numbers([batch]) == _drawn(loader)
+    pairs = DataLoader(NUMBERED, batch_sampler=[[i, i + 1] for i in range(0, N, 2)])
+    batches = draw_batches(Own(pairs), "train", 6, seed=0, batch_size=6)
+    assert [len(labels) for _, labels in batches] == [2, 2, 2]
+    with pytest.raises(ValueError, match="`batch_size` to be at least 1 but got -1"):
+        draw_batches(Own(loader), "train", 20, seed=0, batch_size=-1)
+
+
 class TestLoaders:
     def test_hooks_of_a_validation(self) -> None:
         data = Hooked(DataLoader(NUMBERED, batch_size=10))

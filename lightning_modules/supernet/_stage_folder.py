@@ -1,4 +1,4 @@
-"""The settings with which the stage in a folder is to be continued."""
+"""The folder of a supernet stage: its files, and the settings with which it is continued."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from typing import Any
 
 from lightning_modules._files import write_json
 
+
+SUPERNET_FILE = "supernet.pt"
+"""Name of the trained supernet in the folder of a stage."""
+PRIOR_FILE = "prior.json"
+"""Name of the prior in the folder of a stage."""
+RESUME_FILE = "last.ckpt"
+"""Name of the state of the last finished epoch."""
+SCORES_FILE = "paths.jsonl"
+"""Name of the scores of paths."""
 
 _FILE = "settings.json"
 

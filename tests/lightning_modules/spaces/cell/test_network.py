@@ -1,4 +1,4 @@
-"""Networks of whole architectures: any member of a space builds, with the published sizes."""
+"""Cells as sums over a graph, their skeleton, and the published sizes."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_modules import build_cell_network
-from lightning_modules import build_chain_network
-from lightning_modules import build_network
-from lightning_modules import CellNetwork
+from lightning_modules import build_cell_backbone
+from lightning_modules import Cell
+from lightning_modules import CellBackbone
+from lightning_modules import Classification
 from lightning_modules import count_params
-from lightning_modules.spaces.builders import dead_edges
-from lightning_modules.spaces.cell.cells import Cell
+from lightning_modules.spaces.cell.network import dead_edges
+from lightning_modules.spaces.cell.network import ReductionBlock
 from optuna_nas import Architecture
 from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
 
 
 CELLS = CellSpace()
-CHAINS = ChainSpace(pool_sizes=(2, 3))
-SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (2, 5, 3), (1, 1, 1)]
+TASK = Classification(10)
 
 
 def cell(*operations: str) -> Architecture:
@@ -38,34 +37,83 @@ def cell(*operations: str) -> Architecture:
     return CELLS.architecture({edge: names[letter] for edge, letter in edges})
 
 
-def small(architecture: Architecture, **arguments: Any) -> CellNetwork:
-    settings: dict[str, Any] = {"channels": 4, "cells_per_stage": 1, "stages": 2}
-    return build_cell_network(
-        architecture, **({"input_shape": (1, 8, 8), "num_classes": 3} | settings | arguments)
+def small(architecture: Architecture, **arguments: Any) -> Any:
+    sizes: dict[str, Any] = {"channels": 4, "cells_per_stage": 1, "stages": 2}
+    backbone = build_cell_backbone(
+        architecture, **({"input_shape": (1, 8, 8)} | sizes | arguments)
     )
+    return Classification(3).network(backbone)
 
 
-# Any member, any size.
+def published(architecture: Architecture) -> nn.Module:
+    """Return the network of the paper, without values."""
+    with torch.device("meta"):
+        return TASK.network(build_cell_backbone(architecture, input_shape=(3, 32, 32)))
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_random_members_run_forward_and_backward(shape: tuple[int, int, int]) -> None:
-    rng = np.random.default_rng(0)
-    for space in (CELLS, CHAINS):
-        for _ in range(30 if shape[1] < 20 else 8):
-            architecture = space.sample(rng)
-            arguments = {"channels": 4, "cells_per_stage": 1} if space is CELLS else {}
-            network = build_network(architecture, input_shape=shape, num_classes=5, **arguments)
-            logits = network(torch.randn(2, *shape))
-            assert logits.shape == (2, 5), architecture
-            assert logits.isfinite().all()
-            logits.sum().backward()
-            for name, parameter in network.named_parameters():
-                # Every weight that wants a gradient gets one, as DistributedDataParallel demands.
-                assert parameter.requires_grad == (parameter.grad is not None), name
-            assert not any(
-                isinstance(m, nn.modules.lazy.LazyModuleMixin) for m in network.modules()
-            )
+# The cell.
+
+
+class Times(nn.Module):
+    """Multiplies by a number, and counts its calls."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(factor))
+        self.calls = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return x * self.factor
+
+
+def test_cell_sums_over_paths() -> None:
+    cell = Cell({"edge_1_2": Times(3.0), "edge_0_2": Times(5.0), "edge_0_1": Times(2.0)})
+    assert cell(torch.ones(1)).item() == 5 + 2 * 3
+
+
+def test_missing_edges() -> None:
+    assert Cell({})(torch.ones(2)).tolist() == [0, 0]
+    assert Cell({"edge_1_2": Times(3.0)})(torch.ones(1)).item() == 0
+
+
+def test_dead_edges_are_kept_but_neither_computed_nor_trained() -> None:
+    cell = Cell({"edge_0_1": Times(2.0), "edge_0_2": Times(5.0)}, dead={"edge_0_1", "edge_1_2"})
+    assert cell(torch.ones(1)).item() == 5
+    dead = cell.edges["edge_0_1"]
+    assert isinstance(dead, Times)
+    assert dead.calls == 0
+    assert not dead.factor.requires_grad
+    assert set(cell.state_dict()) == {"edges.edge_0_1.factor", "edges.edge_0_2.factor"}
+
+
+@pytest.mark.parametrize(("size", "half"), [(8, 4), (7, 4), (1, 1)])
+def test_reduction_block_rounds_up(size: int, half: int) -> None:
+    assert ReductionBlock(3, 6)(torch.randn(2, 3, size, size)).shape == (2, 6, half, half)
+
+
+# The skeleton.
+
+
+def test_skeleton_makes_cells_of_each_stage() -> None:
+    widths: list[int] = []
+
+    def make_cell(channels: int) -> nn.Module:
+        widths.append(channels)
+        return nn.Identity()
+
+    backbone = CellBackbone(
+        make_cell, input_shape=(3, 9, 9), channels=4, cells_per_stage=2, stages=3
+    )
+    assert widths == [4, 4, 8, 8, 16, 16]
+    assert [type(cell) for cell in backbone.cells].count(ReductionBlock) == 2
+    assert backbone(torch.randn(2, 3, 9, 9)).shape == (2, 16)
+
+
+@pytest.mark.parametrize("name", ["channels", "cells_per_stage", "stages"])
+def test_sizes_below_one(name: str) -> None:
+    with pytest.raises(ValueError, match=f"`{name}` to be at least 1 but got 0"):
+        CellBackbone(nn.Identity, input_shape=(1, 4, 4), **{name: 0})  # type: ignore[arg-type]
 
 
 # Sizes.
@@ -76,9 +124,7 @@ def test_random_members_run_forward_and_backward(shape: tuple[int, int, int]) ->
     [("333333", 1_531_546), ("nnnnnn", 73_306), ("ssssss", 73_306), ("3nnnnn", 316_346)],
 )
 def test_published_numbers_of_parameters(operations: str, params: int) -> None:
-    with torch.device("meta"):
-        network = build_cell_network(cell(operations), input_shape=(3, 32, 32), num_classes=10)
-    assert count_params(network) == params
+    assert count_params(published(cell(operations))) == params
 
 
 def test_published_numbers_of_parameters_of_random_cells() -> None:
@@ -87,8 +133,7 @@ def test_published_numbers_of_parameters_of_random_cells() -> None:
     rng = np.random.default_rng(0)
     for _ in range(30):
         architecture = CELLS.sample(rng)
-        with torch.device("meta"):
-            network = build_cell_network(architecture, input_shape=(3, 32, 32), num_classes=10)
+        network = published(architecture)
         row = {f"Op{i}": operation for i, operation in enumerate(architecture.values())}
         assert count_params(network) == round(table(row)["model_size"] * 1e6)
 
@@ -102,42 +147,21 @@ def test_parameters_of_a_small_cell_network_by_hand() -> None:
     assert count_params(small(cell("3n1nns"))) == stem + stage_1 + reduction + stage_2 + head
 
 
-def test_parameters_of_chains_by_hand() -> None:
-    def n_params(text: str) -> int:
-        chain = ChainSpace().from_string(text)
-        return count_params(build_chain_network(chain, input_shape=(3, 9, 9), num_classes=7))
-
-    conv = 5 * 5 * 3 * 16 + 2 * 16
-    # Without dense layers: averaged over the map.
-    assert n_params("C16k5") == conv + 16 * 7 + 7
-    # With dense layers: flattened, 9 -> 5 (rounded up).
-    dense = 16 * 5 * 5 * 32 + 32 + 32 * 64 + 64
-    assert n_params("C16k5-Smax2-O32-O64") == conv + dense + 64 * 7 + 7
-
-
 # Structure.
 
 
 def test_names_of_weights_are_stable() -> None:
     names = set(small(cell("3n1nns")).state_dict())
     assert {
-        "stem.conv.weight",
-        "cells.0.edges.edge_0_1.conv.weight",
-        "cells.0.edges.edge_1_2.norm.running_mean",
-        "cells.1.conv_a.conv.weight",
-        "cells.1.downsample.conv.weight",
-        "cells.2.edges.edge_0_1.norm.weight",
-        "norm.weight",
-        "classifier.bias",
+        "backbone.stem.conv.weight",
+        "backbone.cells.0.edges.edge_0_1.conv.weight",
+        "backbone.cells.0.edges.edge_1_2.norm.running_mean",
+        "backbone.cells.1.conv_a.conv.weight",
+        "backbone.cells.1.downsample.conv.weight",
+        "backbone.cells.2.edges.edge_0_1.norm.weight",
+        "backbone.norm.weight",
+        "head.bias",
     } <= names
-    chain = ChainSpace().from_string("C-S-C-O-O")
-    network = build_chain_network(chain, input_shape=(1, 8, 8), num_classes=3)
-    assert {
-        "features.layer_1.conv.weight",
-        "features.layer_3.norm.bias",
-        "dense.dense_2.weight",
-        "classifier.weight",
-    } <= set(network.state_dict())
 
 
 def test_dead_edges() -> None:
@@ -155,21 +179,12 @@ def test_dead_edges() -> None:
 
 
 def test_wrong_architectures() -> None:
-    shape: dict[str, Any] = {"input_shape": (1, 8, 8), "num_classes": 2}
-    chain, some_cell = ChainSpace().from_string("C"), cell("333333")
     with pytest.raises(ValueError, match="`architecture` to be a cell"):
-        build_cell_network(chain, **shape)
-    with pytest.raises(ValueError, match="`architecture` to be a chain"):
-        build_chain_network(some_cell, **shape)
-    with pytest.raises(ValueError, match=r"search spaces \['cell', 'chain', .* got one of 'x'"):
-        build_network(Architecture("x", {}), **shape)
+        build_cell_backbone(ChainSpace().from_string("C"), input_shape=(1, 8, 8))
     with pytest.raises(ValueError, match="operation of"):
-        build_cell_network(Architecture("cell", {"edge_0_1": "conv_9x9"}), **shape)
-    for build, architecture in [(build_cell_network, some_cell), (build_chain_network, chain)]:
-        with pytest.raises(ValueError, match=r"`input_shape` .* but got \(1, 0, 8\)"):
-            build(architecture, input_shape=(1, 0, 8), num_classes=2)  # type: ignore[operator]
-        with pytest.raises(ValueError, match="`num_classes` to be at least 1 but got 0"):
-            build(architecture, input_shape=(1, 8, 8), num_classes=0)  # type: ignore[operator]
+        build_cell_backbone(Architecture("cell", {"edge_0_1": "conv_9x9"}), input_shape=(1, 8, 8))
+    with pytest.raises(ValueError, match=r"`input_shape` .* but got \(1, 0, 8\)"):
+        build_cell_backbone(cell("333333"), input_shape=(1, 0, 8))
 
 
 # Equal canonical keys mean equal functions.
@@ -193,20 +208,21 @@ def place_of(architecture: Architecture) -> dict[str, str]:
     return places
 
 
-def set_weights(network: CellNetwork, architecture: Architecture) -> None:
+def set_weights(network: Any, architecture: Architecture) -> None:
     """Give operations at equal places equal weights; those of dead edges differ."""
     places = place_of(architecture)
     own = CELLS.to_string(architecture)
     dead = dead_edges({name: str(operation) for name, operation in architecture.items()})
-    for index, module in enumerate(network.cells):
+    backbone = network.backbone
+    for index, module in enumerate(backbone.cells):
         if isinstance(module, Cell):
             for name, edge in module.edges.items():
                 place = f"{own} {name}" if name in dead else places[name]
                 _randomise(edge, f"{index} {place}")
         else:
             _randomise(module, str(index))
-    for name in ("stem", "norm", "classifier"):
-        _randomise(getattr(network, name), name)
+    for part in (backbone.stem, backbone.norm, network.head):
+        _randomise(part, type(part).__name__)
 
 
 def _randomise(module: nn.Module, what: str) -> None:

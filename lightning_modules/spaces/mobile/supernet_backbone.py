@@ -1,15 +1,15 @@
-"""The network of inverted bottlenecks of which gates choose a part."""
+"""The backbone of inverted bottlenecks of which gates choose a part."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import nn
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_modules.spaces.mobile.network import MobileNetwork
+from lightning_modules.backbone import Backbone
+from lightning_modules.spaces.mobile.network import MobileBackbone
 from lightning_modules.spaces.mobile.network import Resize
 from lightning_modules.spaces.mobile.supernet_block import BlockOptions
 from lightning_modules.spaces.mobile.supernet_block import ElasticBlock
@@ -35,14 +35,18 @@ from optuna_nas.spaces import MobilePlan
 from optuna_nas.spaces.mobile import round_width
 
 
-class ElasticNetwork(MobileNetwork):
-    """A :class:`MobileNetwork` of the largest sizes; a pass computes the part the gates choose.
+class ElasticBackbone(MobileBackbone):
+    """A :class:`MobileBackbone` of the largest sizes; a pass computes the part the gates choose.
+
+    The feature vector is as long as the longest, and ends with zeros where a path has fewer
+    features. There are no feature maps, as their channels and strides depend on the path.
 
     Args:
         choices: The choices of each decision.
         board: Where the gates are.
+        input_shape: (channels, height, width) of an image.
+        dropout: Probability of dropping a feature, in [0, 1).
         affine: Whether the blocks' normalisation has learned weights.
-        arguments: Of :class:`MobileNetwork`: ``input_shape``, ``num_classes`` and ``dropout``.
     """
 
     def __init__(
@@ -50,11 +54,18 @@ class ElasticNetwork(MobileNetwork):
         choices: Mapping[str, tuple[Choice, ...]],
         board: GateBoard,
         *,
+        input_shape: tuple[int, int, int],
+        dropout: float,
         affine: bool,
-        arguments: Mapping[str, Any],
     ) -> None:
-        super().__init__(largest_plan(choices), **arguments, make_block=ElasticBlock)
-        self.dropout = float(arguments.get("dropout", 0.0))
+        super().__init__(
+            largest_plan(choices),
+            input_shape=input_shape,
+            dropout=dropout,
+            make_block=ElasticBlock,
+        )
+        self.maps = ()
+        self.dropout = dropout
         self._choices = choices
         self._board = board
         self._n_stages = count_stages(choices)
@@ -66,21 +77,23 @@ class ElasticNetwork(MobileNetwork):
                     module.register_parameter("bias", None)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map images (batch, channels, height, width) to logits (batch, num_classes)."""
         return _Pass(self, ActiveChoices(self._board.gates, self._choices), self._n_stages)(x)
+
+    def feature_maps(self, x: Tensor) -> list[Tensor]:
+        return Backbone.feature_maps(self, x)
 
 
 class _Pass:
     """One forward pass."""
 
-    def __init__(self, network: ElasticNetwork, active: ActiveChoices, n_stages: int) -> None:
-        self.network = network
+    def __init__(self, backbone: ElasticBackbone, active: ActiveChoices, n_stages: int) -> None:
+        self.backbone = backbone
         self.active = active
         self.n_stages = n_stages
         self.style = str(active.one("style"))
         self.coefficient = float(active.one("width_coefficient", 1))
         self.depth_coefficient = float(active.one("depth_coefficient", 1))
-        # What stem and head are made of depends on the style alone.
+        # What stem and last layers are made of depends on the style alone.
         plan = MobilePlan(self.style, None, 0, 1, (), 0, 0)
         self.activation: Options = [(plan.activation, None)]
 
@@ -89,11 +102,10 @@ class _Pass:
         x = self._stem(x if resolution is None else Resize(resolution)(x))
         for stage in range(1, self.n_stages + 1):
             x = self._stage(stage, x)
-        features = self._head(x)
+        features = self._last(x)
         for weight in self.active.carried:
             features = times(features, weight)
-        classifier = self.network.classifier
-        return transform(classifier, features, classifier.out_features)
+        return widen(features, self.backbone.n_features)
 
     def _widths(self, name: str) -> Options:
         """Return the active channels of a decision on a width, and carry a single weight."""
@@ -102,8 +114,8 @@ class _Pass:
         return [(round_width(width, self.coefficient), weight) for width, weight in options]
 
     def _conv(self, name: str, x: Tensor, channels: int, stride: int = 1) -> Tensor:
-        """Return a convolution of stem or head, normalised and with its activation."""
-        layers = self.network.get_submodule(name)
+        """Return a convolution of the stem or the last layers, normalised and with its activation."""
+        layers = self.backbone.get_submodule(name)
         y = convolve(layers.get_submodule("conv"), x, channels, stride=stride)
         return activate(normalise(layers.get_submodule("norm"), y), self.activation)
 
@@ -152,7 +164,7 @@ class _Pass:
             ratios,
             activations,
         )
-        block = self.network.blocks.get_submodule(f"stage_{stage}_block_{len(path)}")
+        block = self.backbone.blocks.get_submodule(f"stage_{stage}_block_{len(path)}")
         branch = times(block(x, options), types["mbconv"])
         if not first:
             return x + times(branch, options.weight)
@@ -168,14 +180,14 @@ class _Pass:
         residual = summed([times(x, weight) for weight in same]) if several else x
         return widen(residual, branch.shape[1]) + times(branch, options.weight)
 
-    def _head(self, x: Tensor) -> Tensor:
-        """Return the features for the classifier, of shape (batch, features)."""
-        head, widths = self.network.head, self._widths("head_width")
+    def _last(self, x: Tensor) -> Tensor:
+        """Return the features, of shape (batch, features of the widest active width)."""
+        widths = self._widths("head_width")
         late = self.style == "mobilenet_v3"
-        y = self._conv("head.conv", x, 6 * x.shape[1] if late else widest(widths))
+        y = self._conv("last.conv", x, 6 * x.shape[1] if late else widest(widths))
         features = F.adaptive_avg_pool2d(y, 1).flatten(1)
         if late:
-            features = transform(head.get_submodule("linear"), features, widest(widths))
-            features = activate(features, self.activation)
+            linear = self.backbone.get_submodule("last.linear")
+            features = activate(transform(linear, features, widest(widths)), self.activation)
         features = masked(features, widths)
-        return F.dropout(features, self.network.dropout, self.network.training)
+        return F.dropout(features, self.backbone.dropout, self.backbone.training)

@@ -1,4 +1,4 @@
-"""Training of sampled paths: uniform (SPOS) and strictly fair (FairNAS)."""
+"""As many paths a step as there are choices, so that each is trained once (FairNAS)."""
 
 from __future__ import annotations
 
@@ -10,25 +10,9 @@ from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.supernet.relaxations._base import PathRelaxation
 from lightning_modules.supernet.relaxations._base import Step
 from optuna_nas import Architecture
-from optuna_nas.prior import Prior
 from optuna_nas.spaces import Choice
 from optuna_nas.spaces import choices_of
 from optuna_nas.spaces import SearchSpace
-
-
-class SinglePath(PathRelaxation):
-    """One path a step, each decision drawn uniformly (Guo et al., ECCV 2020, section 3.2).
-
-    Uniform over the decisions and not over the architectures, of which most are deep in a space of
-    variable depth.
-    """
-
-    name = "spos"
-    epochs = 10
-
-    def architectures(self, supernet: Supernet, step: Step) -> list[Architecture]:
-        """Return one architecture."""
-        return [Prior(supernet.space, {}).sample(self.rng(step, 0))]
 
 
 class FairPaths(PathRelaxation):
@@ -40,7 +24,6 @@ class FairPaths(PathRelaxation):
     begins anew.
     """
 
-    name = "fairnas"
     epochs = 2
     module_arguments = MappingProxyType({"learning_rate": 0.025})
 
@@ -71,3 +54,6 @@ def fair_architectures(space: SearchSpace, rng: np.random.Generator) -> list[Arc
         space.architecture({name: column[k] for name, column in columns.items()})
         for k in range(n_paths)
     ]
+
+
+RELAXATION = FairPaths

@@ -1,4 +1,4 @@
-"""Proxies from how differently a network sees the images of a batch."""
+"""The proxy from how well the signs in front of the activations tell samples apart."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from torch import nn
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lightning_modules.proxies._checks import batch_size
+from lightning_modules.proxies._checks import checked_inputs
+from lightning_modules.proxies._checks import checked_score
 from lightning_modules.proxies._network import batch_statistics
 from lightning_modules.proxies._network import call
-from lightning_modules.proxies._network import checked_images
-from lightning_modules.proxies._network import checked_score
-from lightning_modules.proxies._network import gradients
-from lightning_modules.proxies._network import State
+from lightning_modules.proxies._network import CalledWeights
+from lightning_modules.tasks import Loss
 
 
 _aten = torch.ops.aten
@@ -29,49 +30,15 @@ _ACTIVATIONS = frozenset(
         *(_aten.silu, _aten.silu_, _aten.mish, _aten.mish_, _aten.hardswish, _aten.hardswish_),
     }
 )
-_DAMPING = 1e-5
 
 
-def jacob_cov(network: nn.Module, images: Tensor, labels: Tensor | None = None) -> float:
-    """Return how little the Jacobians of the images correlate.
+def naswot(
+    network: nn.Module, inputs: Any, targets: Any = None, loss: Loss | None = None
+) -> float:
+    """Return ``log|K|``, how well the binary codes of the samples can be told apart.
 
-    ``-sum over i of (log(v_i + k) + 1 / (v_i + k))`` with ``k = 1e-5`` and the eigenvalues ``v_i``
-    of the (batch, batch) correlation matrix of the rows ``J_n = d(sum of all logits)/d image_n``,
-    flattened, under normalisation by the batch.
-
-    Mellor et al., "Neural architecture search without training", first version, 2020
-    (arXiv:2006.04647v1), section 3, under the name that Abdelfattah et al., ICLR 2021, gave it.
-
-    Args:
-        network: Maps ``images`` to (batch, classes); left as found.
-        images: Floating point, (batch, channels, height, width), at least 2.
-        labels: Not used.
-
-    Returns:
-        At most minus the batch size, that of rows without correlation; minus infinity if a
-        Jacobian is the same everywhere, so that it has no correlation.
-
-    Raises:
-        ValueError: If ``images`` has another form.
-        RuntimeError: If a Jacobian is not finite.
-    """
-    images = checked_images(images).requires_grad_()
-    with batch_statistics(network):
-        (jacobian,) = gradients(call(network, State(network), images).sum(), [images])
-    rows = jacobian.flatten(1).double()
-    if not rows.isfinite().all():
-        return checked_score("jacob_cov", float("nan"))
-    if (rows == rows[:, :1]).all(1).any():
-        return float("-inf")
-    values = torch.linalg.eigvalsh(torch.corrcoef(rows)) + _DAMPING
-    return checked_score("jacob_cov", -float((values.log() + 1 / values).sum()))
-
-
-def naswot(network: nn.Module, images: Tensor, labels: Tensor | None = None) -> float:
-    """Return ``log|K|``, how well the binary codes of the images can be told apart.
-
-    The code of an image has a bit for each activation of the network, whether its input is
-    positive. ``K[i, j]`` is the number of bits in which images ``i`` and ``j`` agree, that is,
+    The code of a sample has a bit for each activation of the network, whether its input is
+    positive. ``K[i, j]`` is the number of bits in which samples ``i`` and ``j`` agree, that is,
     the number of all less the Hamming distance; the normalisation is that of the batch.
 
     Mellor et al., "Neural architecture search without training", ICML 2021, section 3. There
@@ -79,9 +46,10 @@ def naswot(network: nn.Module, images: Tensor, labels: Tensor | None = None) -> 
     and the like), as modules or as functions, and each time that they are called.
 
     Args:
-        network: Takes ``images``; left as found.
-        images: Floating point, (batch, channels, height, width), at least 2.
-        labels: Not used.
+        network: Takes ``inputs``; left as found.
+        inputs: A tensor (batch, ...), or tuples or dicts of such; at least 2 samples.
+        targets: Not used.
+        loss: Not used.
 
     Returns:
         A value of any sign; minus infinity if two codes are the same, among other reasons because
@@ -89,18 +57,18 @@ def naswot(network: nn.Module, images: Tensor, labels: Tensor | None = None) -> 
         infinity or, by rounding, a very low number.
 
     Raises:
-        ValueError: If ``images`` has another form.
+        ValueError: If ``inputs`` have another form.
         RuntimeError: If an activation's input is not a number.
     """
-    images = checked_images(images)
-    kernel = _Kernel(len(images))
+    inputs = checked_inputs(inputs)
+    kernel = _Kernel(batch_size(inputs))
     with batch_statistics(network), torch.no_grad(), kernel:
-        call(network, State(network), images)
+        call(network, CalledWeights(network), inputs)
     return checked_score("naswot", kernel.log_determinant())
 
 
 class _Kernel(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the bits in which the codes of the images agree, while the network is called."""
+    """Adds up the bits in which the codes of the samples agree, while the network is called."""
 
     def __init__(self, batch: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -135,3 +103,6 @@ class _Kernel(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return float("-inf")  # Rounding could make a large finite number of it.
         sign, logarithm = torch.linalg.slogdet(self._agreeing)
         return float(logarithm) if sign > 0 else float("-inf")
+
+
+PROXY = naswot
