@@ -7,6 +7,8 @@ The glue is the ten lines of ``main``; on the command line it is one::
         --space examples/own_task.py:space --objectives val_f1 params --constraint 'val_loss<=2'
 """
 
+import itertools
+
 import optuna
 from optuna.distributions import IntDistribution
 import pytorch_lightning as pl
@@ -83,10 +85,8 @@ class Module(pl.LightningModule):
 def build(architecture):
     """Return the network of an architecture."""
     sizes = [30, *[architecture["width"]] * architecture["depth"]]
-    layers = [
-        nn.Sequential(nn.Linear(a, b), nn.ReLU()) for a, b in zip(sizes, sizes[1:], strict=False)
-    ]
-    return nn.Sequential(*layers, nn.Linear(sizes[-1], 1))
+    layers = [(nn.Linear(a, b), nn.ReLU()) for a, b in itertools.pairwise(sizes)]
+    return nn.Sequential(*itertools.chain(*layers), nn.Linear(sizes[-1], 1))
 
 
 space = CustomSpace(

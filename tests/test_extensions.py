@@ -169,9 +169,7 @@ def test_files_are_used_without_installing(command: Command, tmp_path: Path) -> 
     assert "count" in predicted.stdout
     unasked = command(python, "predict", checkpoint, str(images))
     assert unasked.returncode == 2
-    assert re.search(
-        r"--space to name the space of the network in .*, which was /", unasked.stderr
-    )
+    assert re.search(r"--space to name the space of the network .* which was /", unasked.stderr)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""A zero-cost proxy of your own: one file. Use it with ``--screen examples/extensions/proxy.py:depth``.
+"""A zero-cost proxy of your own: one file.
 
-A package makes it ``--screen depth`` for everybody by an entry point of the group
-``optuna_nas.proxies``.
+Use it with ``--screen examples/extensions/proxy.py:depth``. A package makes it ``--screen depth``
+for everybody by an entry point of the group ``optuna_nas.proxies``.
 """
 
 from torch import nn

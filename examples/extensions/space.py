@@ -1,8 +1,8 @@
 """A search space of your own with its networks: one file, one ``Kit``.
 
-Use it with ``--space examples/extensions/space.py:KIT``. A package makes it ``--space pyramid`` for
-everybody by an entry point of the group ``optuna_nas.spaces``. The backbone has no head: the task
-brings it, so the same space classifies, predicts numbers, and whatever tasks come.
+Use it with ``--space examples/extensions/space.py:KIT``. A package makes it ``--space pyramid``
+for everybody by an entry point of the group ``optuna_nas.spaces``. The backbone has no head: the
+task brings it, so the same space classifies, predicts numbers, and whatever tasks come.
 """
 
 from optuna.distributions import CategoricalDistribution

@@ -21,6 +21,7 @@ from optuna_nas.samplers.policy import Outcomes
 from optuna_nas.samplers.policy._replay import LOG_PROBS
 from optuna_nas.samplers.policy._replay import Replay
 from optuna_nas.samplers.policy._replay import SKIPPED
+from optuna_nas.samplers.policy._rewards import penalties
 
 
 X = IntDistribution(0, 9)
@@ -145,3 +146,37 @@ def test_stalled_trials_are_those_that_enough_later_ones_have_overtaken() -> Non
     assert replay.stalled([*first, *queue]) == []
     first[0].system_attrs[SKIPPED] = True
     assert replay.stalled([*first, *(trial_of(4) for _ in range(4))]) == []
+
+
+WIDTHS = (1, 2, 3, 4, 5)
+WIDE = CustomSpace({f"width_{i}": CategoricalDistribution(WIDTHS) for i in range(12)})
+
+
+def wide_trial(
+    state: TrialState, violation: float, value: float | None = None, width: int = 1
+) -> FrozenTrial:
+    return create_trial(
+        state=state,
+        value=value,
+        params=dict.fromkeys(WIDE.distributions, width),
+        distributions=dict(WIDE.distributions),
+        system_attrs={"constraints": [violation, -1.0]},
+    )
+
+
+def test_rewards_of_infeasible_trials_fall_with_their_violation() -> None:
+    replay = Replay(ControllerSettings(block_size=5), [StudyDirection.MAXIMIZE], WIDE)
+    replay.update(
+        [
+            wide_trial(TrialState.PRUNED, 3.0),
+            wide_trial(TrialState.COMPLETE, 1.0, 8.0),
+            wide_trial(TrialState.COMPLETE, 0.0, 1.0),
+            wide_trial(TrialState.PRUNED, 0.0),
+            wide_trial(TrialState.PRUNED, 2.0),
+        ]
+    )
+    rewards = [episode.reward for episode in replay.blocks[0].episodes]
+    np.testing.assert_allclose(rewards, [-2, -1, 0, -1, -1.5])
+    np.testing.assert_allclose(penalties([5, 1, 2, 3], 2), [1 / 3, 2 / 3])
+    assert penalties([7.0], 1) == [0]
+    assert len(penalties([], 0)) == 0
