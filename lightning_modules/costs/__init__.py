@@ -1,6 +1,8 @@
 """What a network costs: counted, timed, measured, or added up from a table."""
 
 from lightning_modules.costs.energy import measure_energy_mj
+from lightning_modules.costs.latency_evaluator import PredictedLatency
+from lightning_modules.costs.latency_evaluator import read_latency_table
 from lightning_modules.costs.latency_profile import profile_latency
 from lightning_modules.costs.latency_table import LatencyTable
 from lightning_modules.costs.measure import count_macs
@@ -16,7 +18,6 @@ from lightning_modules.costs.memory import measure_peak_memory_mb
 from lightning_modules.costs.meter import ArchitectureCosts
 from lightning_modules.costs.meter import cost_names
 from lightning_modules.costs.meter import CostMeter
-from lightning_modules.costs.predicted_latency import PredictedLatency
 
 
 __all__ = [
@@ -36,5 +37,6 @@ __all__ = [
     "measure_peak_memory_mb",
     "measure_throughput",
     "profile_latency",
+    "read_latency_table",
     "time_forward",
 ]

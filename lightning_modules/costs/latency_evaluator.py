@@ -54,7 +54,7 @@ class PredictedLatency:
         return self._evaluator.cost(metric, architecture)
 
 
-def read_table(
+def read_latency_table(
     path: str | Path, space: SearchSpace, *, task: Task, kit: Kit | None = None, **network: Any
 ) -> LatencyTable:
     """Read a complete table of the networks of a search.

@@ -13,9 +13,9 @@ from lightning_modules import Latency
 from lightning_modules import LatencyTable
 from lightning_modules import PredictedLatency
 from lightning_modules import Regression
+from lightning_modules.costs.latency_evaluator import describe_table
+from lightning_modules.costs.latency_evaluator import read_latency_table
 from lightning_modules.costs.latency_profile import describe_device
-from lightning_modules.costs.predicted_latency import describe_table
-from lightning_modules.costs.predicted_latency import read_table
 from optuna_nas import Architecture
 from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
@@ -52,7 +52,7 @@ class Measured:
 
 
 def test_the_latency_alone_comes_from_the_table(path: Path) -> None:
-    table = read_table(path, SPACE, task=Classification(3), **NETWORK)
+    table = read_latency_table(path, SPACE, task=Classification(3), **NETWORK)
     evaluator, architecture = PredictedLatency(Measured(), table), SPACE.complete({})
     predicted = table.predict_ms(architecture)
     found = evaluator(architecture)
@@ -66,8 +66,8 @@ def test_the_latency_alone_comes_from_the_table(path: Path) -> None:
 
 def test_what_costs_nothing_may_differ(path: Path) -> None:
     task = Classification(3, ("a", "b", "c"), label_smoothing=0.1)
-    assert read_table(path, SPACE, task=task, **NETWORK).predict_ms(SPACE.complete({})) > 0
-    assert read_table(path, SPACE, task=Regression(3), **NETWORK).task == Classification(3)
+    assert read_latency_table(path, SPACE, task=task, **NETWORK).predict_ms(SPACE.complete({})) > 0
+    assert read_latency_table(path, SPACE, task=Regression(3), **NETWORK).task == Classification(3)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_what_costs_nothing_may_differ(path: Path) -> None:
 def test_tables_that_do_not_fit(path: Path, change: dict[str, Any], sentence: str) -> None:
     arguments = {"space": SPACE, "task": Classification(3), **NETWORK, **change}
     with pytest.raises(ValueError, match=f"argument `latency_table` to be {sentence}"):
-        read_table(path, **arguments)
+        read_latency_table(path, **arguments)
 
 
 def test_an_unfinished_table(path: Path) -> None:
@@ -97,4 +97,4 @@ def test_an_unfinished_table(path: Path) -> None:
     part = LatencyTable(table.space, table.distributions, table.network, table.settings, entries)
     part.save(path)
     with pytest.raises(ValueError, match="`latency_table` to be a complete table but 1 entries"):
-        read_table(path, SPACE, task=Classification(3), **NETWORK)
+        read_latency_table(path, SPACE, task=Classification(3), **NETWORK)
