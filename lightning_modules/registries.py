@@ -45,7 +45,7 @@ SPACES: Registry[Kit] = Registry(
     check=_is_space,
     article="a search space or its kit",
 )
-"""Kits of search spaces; a space with a method `build` is one as well."""
+"""Kits of search spaces, and search spaces; see :func:`~lightning_modules.spaces.as_kit`."""
 
 PROXIES: Registry[Proxy] = Registry(
     "proxy", "lightning_modules.proxies", "PROXY", article="a zero-cost proxy"

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
 import math
+import re
 
 import numpy as np
 
+from optuna_nas.metrics import METRICS
 from optuna_nas.spaces import Architecture
 from optuna_nas.spaces import SearchSpace
 
 
+_FORM = re.compile(r"(?P<metric>\w+)\s*(?P<bound><=|>=)\s*(?P<value>\S+)")
 _N_STARTS = 20
 """Random architectures, of which the best is where a descent starts."""
 
@@ -62,6 +66,10 @@ class Constraint:
         sign, bound = ("<=", self.upper) if self.upper is not None else (">=", self.lower)
         # All digits, as different bounds are different constraints; 3 rather than 3.0.
         return f"{self.metric}{sign}{str(bound).removesuffix('.0')}"
+
+    def with_function(self, function: Callable[[Architecture], float]) -> Constraint:
+        """Return the constraint with a function, so that it can be checked without training."""
+        return replace(self, function=function)
 
     @property
     def is_cheap(self) -> bool:
@@ -149,3 +157,78 @@ def nearest_values(
             if violation == 0:
                 return True, nearest
     return False, nearest
+
+
+def parse_constraints(
+    bounds: Sequence[str | Constraint], known: Sequence[str] | None = None
+) -> list[Constraint]:
+    """Read bounds such as ``"params<=100000"``.
+
+    Args:
+        bounds: Texts; constraints stay as they are.
+        known: Names that a metric can have; any by default.
+
+    Raises:
+        ValueError: If one is malformed, or given twice.
+
+    Example:
+
+        >>> [str(bound) for bound in parse_constraints(["latency_ms <= 2", "params>=1e3"])]
+        ['latency_ms<=2', 'params>=1000']
+    """
+    constraints = [
+        bound if isinstance(bound, Constraint) else _parse(bound, known) for bound in bounds
+    ]
+    names = [str(constraint) for constraint in constraints]
+    if len(set(names)) != len(names):
+        raise ValueError(
+            f"Expected argument `constraint` to be different bounds but got {' '.join(names)}."
+        )
+    return constraints
+
+
+def _parse(text: str, known: Sequence[str] | None) -> Constraint:
+    form = _FORM.fullmatch(text.strip())
+    try:
+        if form is None or (known is not None and form["metric"] not in known):
+            raise ValueError
+        value = float(form["value"])
+        if form["bound"] == "<=":
+            return Constraint(form["metric"], upper=value)
+        return Constraint(form["metric"], lower=value)
+    except ValueError:
+        names = f" with a metric of {', '.join(known)}" if known is not None else ""
+        raise ValueError(
+            f"Expected argument `constraint` to be METRIC<=NUMBER or METRIC>=NUMBER{names} "
+            f"but got {text!r}."
+        ) from None
+
+
+def require_kept(
+    space: SearchSpace, constraints: Sequence[Constraint], rng: np.random.Generator
+) -> None:
+    """Look for an architecture that keeps all constraints.
+
+    Args:
+        space: The search space.
+        constraints: Constraints that have functions.
+        rng: Random generator.
+
+    Raises:
+        ValueError: If none is found.
+    """
+    if not constraints:
+        return
+    kept, nearest = nearest_values(space, constraints, rng)
+    if kept:
+        return
+    seen = [
+        f"the {'smallest' if bound.upper is not None else 'largest'} {bound.metric} is "
+        f"{METRICS.get(bound.metric).text(nearest[str(bound)])}"
+        for bound in constraints
+    ]
+    raise ValueError(
+        f"Expected argument `constraint` to be kept by an architecture of {space.name} but got "
+        f"{' '.join(map(str, constraints))}, for which none was found; of those that were tried, "
+        f"{' and '.join(seen)}."
+    )

@@ -20,7 +20,7 @@ class Evaluation:
     """The measured values of one architecture.
 
     Args:
-        metrics: Values by name, objectives and others alike, e.g. ``val_accuracy`` in [0, 1],
+        metrics: Values by name, objectives and others alike, e.g. ``val_loss``,
             ``params``, ``macs``, ``latency_ms``, ``throughput`` in samples/s.
         constraints: Constraint values by name; a value above 0 is a violation.
     """

@@ -68,10 +68,13 @@ class ArchitectureObjective:
         >>> def convolutions(architecture):
         ...     return list(architecture.values()).count("nor_conv_3x3")
         >>> def evaluate(architecture, *, report=None):
-        ...     return {"val_accuracy": convolutions(architecture) / 6}
+        ...     return {"quality": convolutions(architecture) / 6}
         >>> few = Constraint("convolutions", upper=2, function=convolutions)
         >>> study = optuna.create_study(direction="maximize")
-        >>> study.optimize(ArchitectureObjective(CellSpace(), evaluate, constraints=[few]), 60)
+        >>> objective = ArchitectureObjective(
+        ...     CellSpace(), evaluate, objectives=["quality"], constraints=[few]
+        ... )
+        >>> study.optimize(objective, n_trials=60)
         >>> study.best_value <= 2 / 6
         True
 
@@ -79,7 +82,8 @@ class ArchitectureObjective:
         space: The search space to suggest from.
         evaluate: Measures an architecture, e.g.
             :class:`lightning_modules.TrainingEvaluator`; see :class:`~optuna_nas.Evaluator`.
-        objectives: Names of the measured values to return, in the order of the study's directions.
+        objectives: Names of the measured values to return, in the order of the study's directions;
+            by default the first of the evaluator's ``metrics``.
         observers: Followers of the running trial.
         constraints: Recorded on the trial by their text, e.g. ``"params<=100000"``, as Optuna's
             constraint values (:meth:`Constraint.violation`). Those with a function are recorded
@@ -100,11 +104,13 @@ class ArchitectureObjective:
         space: SearchSpace,
         evaluate: Evaluator,
         *,
-        objectives: Sequence[str] = ("val_accuracy",),
+        objectives: Sequence[str] | None = None,
         observers: Sequence[TrialObserver] = (),
         constraints: Sequence[Constraint] = (),
         reuse_duplicates: bool = False,
     ) -> None:
+        if objectives is None:
+            objectives = list(getattr(evaluate, "metrics", ()))[:1]
         if (
             isinstance(objectives, str)
             or not objectives

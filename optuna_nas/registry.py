@@ -182,6 +182,10 @@ class _Refused(ValueError):
     """An object was imported and is of another kind."""
 
 
+_FILES: dict[Path, ModuleType] = {}
+"""The modules of the files that were run."""
+
+
 def import_object(name: str) -> Any:
     """Return the object that ``MODULE:NAME`` or ``FILE.py:NAME`` names.
 
@@ -208,9 +212,9 @@ def _import_module(where: str) -> ModuleType:
 
 def _import_file(where: str) -> ModuleType:
     path = Path(where).expanduser().resolve()
-    known = sys.modules.get(path.stem)
-    if known is not None and Path(str(getattr(known, "__file__", ""))).resolve() == path:
-        return known
+    for known in (_FILES.get(path), sys.modules.get(path.stem)):
+        if known is not None and Path(str(getattr(known, "__file__", ""))).resolve() == path:
+            return known
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise FileNotFoundError(f"there is no file {where}")
@@ -225,4 +229,5 @@ def _import_file(where: str) -> ModuleType:
         if registered:
             del sys.modules[path.stem]
         raise
+    _FILES[path] = module
     return module

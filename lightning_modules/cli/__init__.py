@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    config = make_parser().parse_args(list(arguments) if arguments is not None else None)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    config = make_parser(words).parse_args(words)
     options = config[config.subcommand].as_dict()
     options.pop("config", None)
     check_nulls(config.subcommand, options)

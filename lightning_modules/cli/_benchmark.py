@@ -2,94 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from rich.console import Console
+import numpy as np
 
-from lightning_modules.cli._constraints import checked_without_training
-from lightning_modules.cli._constraints import parse_constraints
-from lightning_modules.cli._constraints import require_kept
-from lightning_modules.cli._errors import CommandError
-from lightning_modules.cli._tables import front_of
-from lightning_modules.cli._tables import print_front
+from lightning_modules.cli._reporter import Printer
+from lightning_modules.search.settings import NONE
+from lightning_modules.search.settings import SearchSettings
 from optuna_nas.benchmarks import from_name
-from optuna_nas.studies import runner as _runner
-from optuna_nas.studies import storages as _studies
-from optuna_nas.studies.runner import SearchRun
+from optuna_nas.constraints import parse_constraints
+from optuna_nas.constraints import require_kept
+from optuna_nas.metrics import METRICS
+from optuna_nas.samplers import make_sampler
+from optuna_nas.spaces import Architecture
+from optuna_nas.studies.run import show_progress
+from optuna_nas.studies.run import StudyRun
+from optuna_nas.studies.storages import new_name
 
 
 _UNTRAINED = ("params", "latency_ms")
 """Metrics of the table that are known before training."""
 
 
-def search_benchmark(
-    *,
-    data: str,
-    space: str,
-    sampler: str,
-    objectives: Sequence[str],
-    constraint: Sequence[str],
-    supernet: str,
-    latency_table: str | None,
-    n_trials: int,
-    timeout: float | None,
-    storage: str,
-    study_name: str | None,
-    tracking_uri: str,
-    seed: int,
-    **_: Any,
-) -> int:
+def search_benchmark(options: SearchSettings) -> int:
     """Search in a published table; options of the training have no meaning here."""
-    try:
-        benchmark = from_name(data)
-    except (ValueError, ImportError) as error:
-        raise CommandError(str(error)) from error
-    if space != benchmark.space.name:
-        raise CommandError(
-            f"Expected option --space to be {benchmark.space.name} for {data} but got {space!r}."
+    data = options.data
+    benchmark = from_name(data)
+    if options.space != benchmark.space.name:
+        raise ValueError(
+            f"Expected argument `space` to be {benchmark.space.name} for {data} but got "
+            f"{options.space!r}."
         )
-    if latency_table is not None:
-        raise CommandError(
-            f"Expected no option --latency-table for {data}, which has its own latencies, but got "
-            f"{latency_table!r}."
+    for name, given, why in [
+        ("latency_table", options.latency_table, "has its own latencies"),
+        ("supernet", None if options.supernet == NONE else options.supernet, "has no images"),
+    ]:
+        if given is not None:
+            raise ValueError(
+                f"Expected no argument `{name}` for {data}, which {why}, but got {given!r}."
+            )
+    if options.n_trials < 1:
+        raise ValueError(
+            f"Expected argument `n_trials` to be at least 1 but got {options.n_trials}."
         )
-    if supernet != "none":
-        raise CommandError(
-            f"Expected no option --supernet for {data}, which has no images, but got {supernet!r}."
+    known = list(benchmark.metrics)
+    objectives = [METRICS.parse(text) for text in options.objectives or [known[0]]]
+    names = [metric.name for metric in objectives]
+    if not set(names) <= set(known) or len(set(names)) < len(names):
+        raise ValueError(
+            f"Expected argument `objectives` to be different names of {', '.join(known)} but got "
+            f"{' '.join(names)}."
         )
-    _runner.check_options(objectives, n_trials, 1, None, timeout, list(benchmark.metrics))
-    bounds = parse_constraints(constraint, list(benchmark.metrics))
-    constraints = checked_without_training(
-        bounds, _UNTRAINED, lambda metric, architecture: benchmark(architecture)[metric]
-    )
+    bounds = parse_constraints(options.constraint, known)
+    constraints = [
+        bound.with_function(partial(_value_of, benchmark, bound.metric))
+        if bound.metric in _UNTRAINED
+        else bound
+        for bound in bounds
+    ]
     cheap = [bound for bound in constraints if bound.is_cheap]
-    require_kept(benchmark.space, cheap, seed)
-    settings = {"data": data, "space": space, "constraint": sorted(map(str, bounds))}
-    run = SearchRun.make(
+    require_kept(benchmark.space, cheap, np.random.default_rng(options.seed))
+    settings = {"data": data, "space": options.space, "constraint": sorted(map(str, bounds))}
+    run = StudyRun(
         benchmark.space,
         benchmark,
-        objectives=objectives,
+        objectives,
+        make_sampler(options.sampler, seed=options.seed, space=benchmark.space, constraints=cheap),
         constraints=constraints,
-        sampler=_studies.make_sampler(
-            sampler,
-            seed=seed,
-            space=benchmark.space,
-            constraints=cheap,
-        ),
-        storage=storage,
-        study_name=study_name or _studies.new_name(data.replace(":", "-")),
-        tracking_uri=tracking_uri,
+        storage=options.storage,
+        study_name=options.study_name or new_name(data.replace(":", "-")),
+        tracking_uri=options.tracking_uri,
         settings=settings,
-        params={**settings, "sampler": sampler},
-        n_trials=n_trials,
-        timeout=timeout,
+        params={**settings, "sampler": options.sampler},
+        n_trials=options.n_trials,
+        timeout=options.timeout,
+        progress=show_progress(),
+        reporter=Printer(),
     )
-    return run.complete(_show_front)
-
-
-def _show_front(run: SearchRun) -> int:
-    front = front_of(run.study)
-    print_front(Console(), run.study, front, run.objectives)
+    try:
+        with run.open():
+            front = run.run()
+    except KeyboardInterrupt:
+        return 130
     print(f"study: {run.study.study_name}")
     return 0 if front else 1
+
+
+def _value_of(benchmark: Any, metric: str, architecture: Architecture) -> float:
+    return float(benchmark(architecture)[metric])

@@ -1,17 +1,32 @@
-"""From the name of a command to what it does."""
+"""The commands: one file each, with the options as a dataclass and a function that runs them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-import logging
+from collections.abc import Mapping
+from dataclasses import fields
+import importlib
+from types import ModuleType
 from typing import Any
 
+from lightning_modules.cli._errors import as_command_error
 from lightning_modules.cli._errors import CommandError
-from optuna_nas.benchmarks import is_benchmark_name
 
 
-def run(command: str, options: dict[str, Any]) -> int:
-    """Run a command; what it needs is imported now.
+COMMANDS = ("search", "supernet", "train", "show", "profile", "predict")
+"""Names of the commands; each is a module of this package."""
+
+
+def module_of(command: str) -> ModuleType:
+    """Return the module of a command, which imports nothing heavy before it runs."""
+    return importlib.import_module(f"lightning_modules.cli.{command}")
+
+
+def run(command: str, values: Mapping[str, Any]) -> int:
+    """Run a command.
+
+    Args:
+        command: Of :data:`COMMANDS`.
+        values: The options by name: those of the command, and of the data.
 
     Returns:
         The exit status.
@@ -19,44 +34,29 @@ def run(command: str, options: dict[str, Any]) -> int:
     Raises:
         CommandError: If an option or the data is wrong; the message is for the user.
     """
-    threads = options.pop("threads", 1)
+    module = module_of(command)
+    known = {field.name for field in fields(module.Options)}
+    options = module.Options(**{name: v for name, v in values.items() if name in known})
+    others = {name: value for name, value in values.items() if name not in known}
+    threads = getattr(options, "threads", 1)
     if threads < 1:
         raise CommandError(f"Expected option --threads to be at least 1 but got {threads}.")
-    if command == "show":
-        from lightning_modules.cli._show import show
-
-        return show(**options)
-    if command == "search" and is_benchmark_name(options["data"]):
-        from lightning_modules.cli._benchmark import search_benchmark
-
-        return search_benchmark(**options)
-    return _run_with_torch(command, options, threads)
+    try:
+        status: int = module.run(options, others)
+    except BrokenPipeError:
+        raise
+    except (ValueError, RuntimeError, OSError) as error:
+        raise as_command_error(error) from error
+    return status
 
 
-def _run_with_torch(command: str, options: dict[str, Any], threads: int) -> int:
+def use_threads(threads: int) -> None:
+    """Let PyTorch use so many CPU threads, and Lightning repeat no signals."""
+    import logging
+
     from pytorch_lightning.trainer.connectors import signal_connector
     import torch
-
-    from lightning_modules.cli._predict import predict
-    from lightning_modules.cli._profile import profile
-    from lightning_modules.cli._search import search
-    from lightning_modules.cli._supernet_command import supernet
-    from lightning_modules.cli._train import train
-    from lightning_modules.data import DataError
 
     torch.set_num_threads(threads)
     # It repeats each signal that ends a training.
     logging.getLogger(signal_connector.__name__).setLevel(logging.WARNING)
-    if command == "profile":
-        options["threads"] = threads
-    commands: dict[str, Callable[..., int]] = {
-        "profile": profile,
-        "search": search,
-        "supernet": supernet,
-        "train": train,
-        "predict": predict,
-    }
-    try:
-        return commands[command](**options)
-    except DataError as error:
-        raise CommandError(str(error)) from error

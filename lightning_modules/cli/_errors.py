@@ -1,4 +1,4 @@
-"""The error that ends a command with status 2 and one sentence."""
+"""From errors about arguments of Python to sentences about options."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ def as_command_error(error: Exception) -> CommandError:
     """Return an error about an argument of a function as one about the option of that name."""
     if isinstance(error, CommandError):
         return error
-    line = " ".join(str(error).split())
-    return CommandError(
-        re.sub(r"argument `(\w+)`", lambda match: f"option {flag_of(match[1])}", line)
-    )
+    return CommandError(in_options(" ".join(str(error).split())))
+
+
+def in_options(text: str) -> str:
+    """Return a sentence in which arguments are called as the options of their names."""
+    return re.sub(r"argument `(\w+)`", lambda match: f"option {flag_of(match[1])}", text)
 
 
 def flag_of(name: str) -> str:

@@ -1,10 +1,12 @@
-"""The argument parser, made from the signatures and docstrings of the options."""
+"""The argument parser, made from the dataclasses of options and from what the data can be told."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
-from inspect import signature
+from dataclasses import Field
+from dataclasses import fields
+from dataclasses import MISSING
 import re
 import sys
 from typing import Any
@@ -17,57 +19,52 @@ from typing import NoReturn
 from docstring_parser import parse_from_object as docstring
 from jsonargparse import ArgumentParser
 
-from lightning_modules.cli import _options
+from lightning_modules import registries
+from lightning_modules.cli._commands import COMMANDS
+from lightning_modules.cli._commands import module_of
+from lightning_modules.cli._data_options import data_options
+from lightning_modules.cli._data_options import DataOption
 from lightning_modules.cli._errors import CommandError
 from lightning_modules.cli._errors import flag_of
+from optuna_nas.registry import Registry
+from optuna_nas.samplers import SAMPLERS
 
 
 _WRONG_TYPE = re.compile(r'Parser key "(?P<name>\w+)": .*(?:Got|Given) value: (?P<value>.*)')
 _NESTED = re.compile(r"NestedArg\(key='(?P<key>\w+)', val=(.*)\)")
-OBJECTIVES = (
-    "val_accuracy",
-    "params",
-    "macs",
-    "latency_ms",
-    "throughput",
-    "peak_memory_mb",
-    "energy_mj",
-    "training_memory_mb",
-)
-_OPTIONS = {
-    "search": (_options.search_options, _options.training_options),
-    "supernet": (_options.supernet_options, _options.training_options),
-    "train": (_options.train_options, _options.training_options),
-    "show": (_options.show_options,),
-    "profile": (_options.profile_options,),
-    "predict": (_options.predict_options,),
+_NAMES: Mapping[str, Registry[Any]] = {
+    "task": registries.TASKS,
+    "space": registries.SPACES,
+    "sampler": SAMPLERS,
+    "supernet": registries.RELAXATIONS,
+    "screen": registries.PROXIES,
 }
+"""Options whose values have names; the help lists them."""
 
 
 class _Parser(ArgumentParser):
     """A parser that says what is wrong in one line and exits with status 2.
 
     Args:
-        options: The functions whose signatures make it.
+        kinds: The kind of value that each option takes, in words.
     """
 
-    def __init__(self, *options: Any, **arguments: Any) -> None:
-        self._options = options
+    def __init__(self, kinds: Mapping[str, str] | None = None, **arguments: Any) -> None:
+        self._kinds = dict(kinds or {})
         super().__init__(**arguments)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        sentence = _sentence(str(message), self._options)
-        print(f"optuna-nas: error: {sentence}", file=sys.stderr)
+        print(f"optuna-nas: error: {_sentence(str(message), self._kinds)}", file=sys.stderr)
         sys.exit(2)
 
 
-def _sentence(message: str, options: Sequence[Any]) -> str:
+def _sentence(message: str, kinds: Mapping[str, str]) -> str:
     """Return a message of jsonargparse in one line and, if a type is wrong, in a user's words."""
     line = " ".join(message.split())
     wrong = _WRONG_TYPE.fullmatch(line)
     if wrong is None:
-        return re.sub(r"\b(?:train|predict)\.(?=\w)", "", line)
-    name, value, kind = wrong["name"], wrong["value"], _kinds(options).get(wrong["name"], "valid")
+        return re.sub(rf"\b(?:{'|'.join(COMMANDS)})\.(?=\w)", "", line)
+    name, value, kind = wrong["name"], wrong["value"], kinds.get(wrong["name"], "valid")
     nested = _NESTED.fullmatch(value)
     if nested is not None:
         option = f"{flag_of(name)}.{nested['key']}"
@@ -75,28 +72,17 @@ def _sentence(message: str, options: Sequence[Any]) -> str:
     return f"Expected option {flag_of(name)} to be {kind} but got {value!r}."
 
 
-def _kinds(options: Sequence[Any]) -> dict[str, str]:
-    """Return the kind of value that each option takes, in words."""
-    return {name: _kind(hint) for name, hint in _hints(options).items()}
-
-
-def _hints(options: Sequence[Any]) -> dict[str, Any]:
-    """Return the type hints of the options."""
-    hints: dict[str, Any] = {}
-    for function in options:
-        hints |= get_type_hints(function)
-    return hints
-
-
 def _kind(hint: Any) -> str:
     if get_origin(hint) is Literal:
-        return f"one of {', '.join(get_args(hint))}"
+        return f"one of {', '.join(map(str, get_args(hint)))}"
     accepted = get_args(hint) or (hint,)
     if bool in accepted:
         return "true or false"
     if any(get_origin(type_) is dict for type_ in accepted):
         return "integers by name"
-    if hint is str:
+    if any(get_origin(type_) is list for type_ in (hint, *accepted)):
+        return "a list"
+    if str in accepted or Any in accepted or hint is Any:
         return "text"
     return "a number" if float in accepted else "an integer"
 
@@ -107,96 +93,98 @@ def check_nulls(command: str, options: Mapping[str, Any]) -> None:
     Raises:
         CommandError: If it does.
     """
-    hints = _hints(_OPTIONS[command])
-    for name, value in options.items():
-        hint = hints.get(name)
-        if value is None and type(None) not in get_args(hint):
-            expected = "a list" if hint is None else _kind(hint)
-            raise CommandError(f"Expected option {flag_of(name)} to be {expected} but got null.")
+    kind = module_of(command).Options
+    hints = get_type_hints(kind)
+    for field in fields(kind):
+        hint = hints[field.name]
+        needs_value = type(None) not in get_args(hint) and field.default is not None
+        if options.get(field.name, field.default) is None and needs_value:
+            raise CommandError(
+                f"Expected option {flag_of(field.name)} to be {_kind(hint)} but got null."
+            )
 
 
-def make_parser() -> ArgumentParser:
-    """Return the parser of all commands; each has ``--config`` for a YAML file."""
+def make_parser(arguments: Sequence[str] = ()) -> ArgumentParser:
+    """Return the parser of all commands; each has ``--config`` for a YAML file.
+
+    Args:
+        arguments: The words of the command line. Where they have options that no command has, or
+            ask for help on ``--data``, the options of the data are added, which imports it.
+    """
     parser = _Parser(
         prog="optuna-nas",
         description="Neural architecture search in an Optuna study, trained with Lightning and "
         "tracked by MLflow.",
     )
     commands = parser.add_subcommands(required=True, dest="subcommand")
-    search = _command(*_OPTIONS["search"])
-    search.add_argument(
-        "--objectives",
-        nargs="+",
-        type=str,
-        default=["val_accuracy"],
-        help=f"What to optimise, in order of importance, of {', '.join(OBJECTIVES)}.",
-    )
-    search.add_argument(
-        "--constraint",
-        nargs="+",
-        type=str,
-        default=[],
-        help="Bounds such as 'params<=100000' or 'latency_ms<=2', in quotes for the shell, on the "
-        "same metrics. What breaks one that needs no training is not trained.",
-    )
-    search.add_argument(
-        "--screen",
-        nargs="+",
-        type=str,
-        default=[],
-        help="Zero-cost proxies, such as synflow naswot: of each pool of proposals only the best "
-        "by their mean rank is trained.",
-    )
-    commands.add_subcommand("search", search, help=_summary(_options.search_options))
-
-    supernet = _command(*_OPTIONS["supernet"])
-    commands.add_subcommand("supernet", supernet, help=_summary(_options.supernet_options))
-
-    train = _Parser(*_OPTIONS["train"], description=_summary(_options.train_options))
-    train.add_argument("architecture", type=str, help="String encoding, e.g. C-C-S-O.")
-    _add(train, *_OPTIONS["train"])
-    commands.add_subcommand("train", train, help=_summary(_options.train_options))
-
-    show = _command(*_OPTIONS["show"])
-    commands.add_subcommand("show", show, help=_summary(_options.show_options))
-
-    profile = _command(*_OPTIONS["profile"])
-    commands.add_subcommand("profile", profile, help=_summary(_options.profile_options))
-
-    predict = _Parser(*_OPTIONS["predict"], description=_summary(_options.predict_options))
-    predict.add_argument("checkpoint", type=str, help="File that search or train saved.")
-    predict.add_argument("files", nargs="+", type=str, help="Images, or .npy and .npz arrays.")
-    _add(predict, *_OPTIONS["predict"])
-    commands.add_subcommand("predict", predict, help=_summary(_options.predict_options))
+    for command in COMMANDS:
+        kind = module_of(command).Options
+        hints = get_type_hints(kind)
+        help_ = _help_texts(kind)
+        own = [field for field in fields(kind)]
+        known = {flag_of(field.name) for field in own} | {"--config", "--help"}
+        more = data_options(command, arguments, known) if "data" in hints else []
+        kinds = {name: _kind(hint) for name, hint in hints.items()}
+        kinds |= {option.name: _kind(option.hint) for option in more}
+        summary = str(docstring(kind).short_description)
+        sub = _Parser(kinds, description=summary)
+        _add(sub, own, hints, help_)
+        _add_data_options(sub, more)
+        commands.add_subcommand(command, sub, help=summary)
     return parser
 
 
-def _command(*options: Any) -> _Parser:
-    parser = _Parser(*options, description=_summary(options[0]))
-    _add(parser, *options)
-    return parser
+def _help_texts(kind: type) -> dict[str, str]:
+    """Return the descriptions of the fields of a class and its bases."""
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__[:-1]):
+        for parameter in docstring(base).params:
+            found[parameter.arg_name] = " ".join(str(parameter.description).split())
+    for name, registry in _NAMES.items():
+        if name in found:
+            found[name] = f"{found[name]} One of {', '.join(registry)}."
+    return found
 
 
-def _add(parser: _Parser, *options: Any) -> None:
+def _add(
+    parser: _Parser,
+    options: Sequence[Field[Any]],
+    hints: Mapping[str, Any],
+    help_: Mapping[str, str],
+) -> None:
+    for field in options:
+        if field.metadata.get("positional"):
+            many: dict[str, Any] = {}
+            if get_origin(hints[field.name]) is list:
+                many = {"nargs": "*"}
+            parser.add_argument(field.name, type=str, help=help_[field.name], **many)
     parser.add_argument("--config", action="config", help="YAML file with options.")
-    for function in options:
-        types = get_type_hints(function)
-        help_ = {param.arg_name: param.description for param in docstring(function).params}
-        for name, parameter in signature(function).parameters.items():
-            flag = f"--{name.replace('_', '-')}"
-            if types[name] is bool:
-                parser.add_argument(flag, action="store_true", help=help_[name])
-            else:
-                bare = _options.BARE.get(name)
-                optional: dict[str, Any] = {} if bare is None else {"nargs": "?", "const": bare}
-                parser.add_argument(
-                    flag,
-                    type=types[name],
-                    default=parameter.default,
-                    help=help_[name],
-                    **optional,
-                )
+    for field in options:
+        if not field.metadata.get("positional"):
+            _add_option(parser, field, hints[field.name], help_[field.name])
 
 
-def _summary(function: Any) -> str:
-    return str(docstring(function).short_description)
+def _add_option(parser: _Parser, field: Field[Any], hint: Any, text: str) -> None:
+    flag = flag_of(field.name)
+    if hint is bool:
+        parser.add_argument(flag, action="store_true", help=text)
+        return
+    more: dict[str, Any] = {}
+    if "bare" in field.metadata:
+        more = {"nargs": "?", "const": field.metadata["bare"]}
+    if hint is Any:
+        hint = str
+    if get_origin(hint) is list or any(get_origin(part) is list for part in get_args(hint)):
+        hint, more = str, {"nargs": "+"}
+    default = field.default_factory() if field.default_factory is not MISSING else field.default
+    parser.add_argument(flag, type=hint, default=default, help=text, **more)
+
+
+def _add_data_options(parser: _Parser, options: Sequence[DataOption]) -> None:
+    group = parser.add_argument_group("options of the data")
+    for option in options:
+        flag = flag_of(option.name)
+        if option.hint is bool:
+            group.add_argument(flag, action="store_true", help=option.help)
+        else:
+            group.add_argument(flag, type=option.hint, default=None, help=option.help)

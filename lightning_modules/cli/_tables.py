@@ -12,33 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from optuna_nas.metrics import METRICS
 from optuna_nas.objective import ARCHITECTURE
 from optuna_nas.objective import FAIL_REASON
 from optuna_nas.objective import INFEASIBLE
-from optuna_nas.objective import METRICS
-
-
-_FORMATS = {
-    "val_accuracy": ("validation accuracy", "{:.2%}"),
-    "test_accuracy": ("test accuracy", "{:.2%}"),
-    "params": ("parameters", "{:,.0f}"),
-    "macs": ("MACs", "{:,.0f}"),
-    "latency_ms": ("latency (ms)", "{:.3f}"),
-    "throughput": ("throughput (samples/s)", "{:,.0f}"),
-    "peak_memory_mb": ("peak memory (MB)", "{:,.2f}"),
-    "energy_mj": ("energy (mJ)", "{:,.2f}"),
-    "training_memory_mb": ("training memory (MB)", "{:,.1f}"),
-}
-
-
-def title(metric: str) -> str:
-    """Return the name of a metric with its unit."""
-    return _FORMATS.get(metric, (metric, ""))[0]
-
-
-def number(metric: str, value: float) -> str:
-    """Return a value in the form of its metric."""
-    return _FORMATS.get(metric, ("", "{:.4g}"))[1].format(value)
+from optuna_nas.objective import METRICS as MEASURED
 
 
 def describe_trial(trial: FrozenTrial, objectives: Sequence[str]) -> str:
@@ -46,7 +24,7 @@ def describe_trial(trial: FrozenTrial, objectives: Sequence[str]) -> str:
     architecture = trial.user_attrs.get(ARCHITECTURE, "")
     if trial.state == TrialState.COMPLETE:
         values = zip(objectives, trial.values, strict=True)
-        result = ", ".join(f"{title(name)} {number(name, value)}" for name, value in values)
+        result = ", ".join(_text(name, value) for name, value in values)
     elif trial.state == TrialState.PRUNED:
         broken = trial.user_attrs.get(INFEASIBLE)
         result = f"infeasible, not trained: {broken}" if broken else "pruned"
@@ -55,20 +33,15 @@ def describe_trial(trial: FrozenTrial, objectives: Sequence[str]) -> str:
     return f"trial {trial.number}: {result}  {architecture}"
 
 
-def front_of(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the feasible trials that no other dominates, best in the first objective first.
-
-    Of trials with equal values the first stays.
-    """
-    front = {tuple(trial.values): trial for trial in reversed(study.best_trials)}
-    sign = -1 if study.directions[0] == optuna.study.StudyDirection.MAXIMIZE else 1
-    return sorted(front.values(), key=lambda trial: (sign * trial.values[0], trial.number))
+def _text(name: str, value: float) -> str:
+    metric = METRICS.get(name)
+    return f"{metric.heading} {metric.text(value)}"
 
 
 def print_front(
     console: Console, study: optuna.Study, front: Sequence[FrozenTrial], objectives: Sequence[str]
 ) -> None:
-    """Print the front as a table; accuracy and parameters also where they are no objectives."""
+    """Print the front as a table; parameters also where they are no objective."""
     if not front:
         print(f"No trial of {study.study_name} is complete and feasible ({_counts(study)}).")
         return
@@ -91,21 +64,25 @@ def _table(
 ) -> Table:
     others = [
         name
-        for name in front[0].user_attrs.get(METRICS, {})
-        if name not in objectives and name in ("val_accuracy", "params")
+        for name in front[0].user_attrs.get(MEASURED, {})
+        if name not in objectives and name == "params"
     ]
     heading = "Pareto front" if len(objectives) > 1 else "Best trial"
     table = Table(title=Text(f"{heading} of {study.study_name} ({_counts(study)})"))
     table.add_column("trial", justify="right")
     for name in (*objectives, *others):
-        table.add_column(title(name), justify="right")
+        table.add_column(METRICS.get(name).heading, justify="right")
     if with_architecture:
         table.add_column("architecture", no_wrap=True)
     for trial in front:
-        measured: Mapping[str, float] = trial.user_attrs.get(METRICS, {})
+        measured: Mapping[str, float] = trial.user_attrs.get(MEASURED, {})
         cells = [str(trial.number)]
-        cells += [number(name, v) for name, v in zip(objectives, trial.values, strict=True)]
-        cells += [number(name, measured[name]) if name in measured else "" for name in others]
+        cells += [
+            METRICS.get(name).text(v) for name, v in zip(objectives, trial.values, strict=True)
+        ]
+        cells += [
+            METRICS.get(name).text(measured[name]) if name in measured else "" for name in others
+        ]
         if with_architecture:
             cells.append(trial.user_attrs.get(ARCHITECTURE, ""))
         table.add_row(*map(Text, cells))

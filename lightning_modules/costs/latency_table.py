@@ -254,7 +254,9 @@ class LatencyTable:
 
     def save(self, path: str | Path) -> None:
         """Write the table as JSON, under a temporary name that is renamed."""
-        entries = {place: self._entries[place] for place in self.operations if place in self._entries}
+        entries = {
+            place: self._entries[place] for place in self.operations if place in self._entries
+        }
         write_contents(
             Path(path),
             Contents(self.space, self.distributions, self.network, self.settings, entries),

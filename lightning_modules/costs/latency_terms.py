@@ -11,14 +11,13 @@ from itertools import product
 from typing import Any
 
 from optuna.distributions import BaseDistribution
-from optuna.distributions import CategoricalDistribution
-from optuna.distributions import IntDistribution
 import torch
 from torch import nn
 from torch import Tensor
 
 from lightning_modules.backbone import FeatureVector
 from lightning_modules.tasks import Task
+from optuna_nas.spaces import choices_of
 
 
 Size = tuple[int, int]
@@ -229,16 +228,3 @@ def _require_distribution(name: str, probabilities: Tensor) -> None:
             f"Expected the probabilities of decision `{name}` to be at least 0 and of sum 1 but "
             f"got a lowest one of {lowest:g} and a sum of {total:g}."
         )
-
-
-def choices_of(distribution: BaseDistribution) -> Sequence[Any]:
-    """Return the choices in the order of the distribution.
-
-    Raises:
-        ValueError: If it is neither categorical nor of integers.
-    """
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices
-    if isinstance(distribution, IntDistribution):
-        return range(distribution.low, distribution.high + 1, distribution.step)
-    raise ValueError(f"Expected a categorical or an integer decision but got {distribution!r}.")

@@ -12,6 +12,7 @@ from lightning_modules.data._factory import settings_of
 from lightning_modules.data._loader import TrainingBatch
 from lightning_modules.data._new_images import load_images
 from lightning_modules.data._new_images import make_transform
+from lightning_modules.data._numpy_files import read_tensor
 from lightning_modules.data._picture_files import PictureFiles
 from lightning_modules.data._split import SearchData
 from lightning_modules.data._split import Split
@@ -40,5 +41,6 @@ __all__ = [
     "load_new",
     "make_datamodule",
     "make_transform",
+    "read_tensor",
     "settings_of",
 ]

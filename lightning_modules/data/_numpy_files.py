@@ -12,6 +12,8 @@ import zlib
 import numpy as np
 from numpy.lib.npyio import NpzFile
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from lightning_modules.data._error import DataError
 
@@ -65,6 +67,23 @@ def read_array(archive: NpzFile, path: Path, name: str) -> Array:
             f"objects, but got {_describe(error)}."
         ) from error
     return array
+
+
+def read_tensor(file: str) -> Tensor:
+    """Read the array of an ``.npy`` file, or the array ``X`` of an ``.npz`` file, as a tensor.
+
+    Raises:
+        DataError: If the file is missing, damaged or holds no numbers.
+    """
+    path = Path(file)
+    if path.suffix.lower() == ".npz":
+        with open_npz(path) as archive:
+            array = read_array(archive, path, "X")
+    else:
+        array = read_npy(path)
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"Expected {path} to be an array of numbers but got {array.dtype}.")
+    return torch.from_numpy(np.ascontiguousarray(array))
 
 
 def read_shape(archive: NpzFile, path: Path, name: str) -> tuple[int, ...]:

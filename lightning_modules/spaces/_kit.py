@@ -82,11 +82,10 @@ class _OwnBuild:
 
 
 def is_kit(value: Any) -> bool:
-    """Tell whether a value is a kit or a search space, or class of spaces, with ``build``."""
-    if isinstance(value, Kit):
-        return True
-    kind = value if isinstance(value, type) else type(value)
-    return issubclass(kind, SearchSpace) and callable(getattr(value, "build", None))
+    """Tell whether a value is a kit, a search space, or a class of search spaces."""
+    if isinstance(value, type):
+        return issubclass(value, SearchSpace)
+    return isinstance(value, Kit | SearchSpace)
 
 
 def as_kit(space: str | SearchSpace | Kit, *, argument: str = "space") -> Kit:

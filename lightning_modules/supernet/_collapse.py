@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.spaces.darts.operations import CELL_OPERATIONS
 from lightning_modules.supernet._supernet import Supernet
 from optuna_nas import Architecture
 from optuna_nas.spaces import Choice
+from optuna_nas.spaces import choices_of
 from optuna_nas.spaces import SearchSpace
 
 

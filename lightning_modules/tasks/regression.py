@@ -7,7 +7,6 @@ from typing import Any
 from typing import Self
 
 import pytorch_lightning as pl
-import torch
 from torch import nn
 from torch import Tensor
 from torch.nn import functional as F

@@ -22,11 +22,13 @@ from lightning_modules._files import temporary_beside
 from lightning_modules.backbone import Build
 from lightning_modules.inputs import device_of
 from lightning_modules.spaces import as_kit
+from lightning_modules.spaces import Kit
 from lightning_modules.spaces import SPACES
 from lightning_modules.tasks import BuildWithHead
 from lightning_modules.tasks import Task
 from lightning_modules.tasks import task_from_dict
 from lightning_modules.tasks import task_to_dict
+from lightning_modules.tasks import TASKS
 from lightning_modules.training._checkpoint_checks import check_description
 from lightning_modules.training._checkpoint_checks import check_weights
 from lightning_modules.training.learner import Learner
@@ -152,6 +154,7 @@ def load_checkpoint(
     path: str | Path,
     *,
     build: Build | None = None,
+    kit: Kit | None = None,
     module: MakeModule | None = None,
     task: type[Task] | None = None,
 ) -> FinishedModel:
@@ -162,6 +165,7 @@ def load_checkpoint(
         build: Makes the backbone or network of the architecture; by default the kit of the space
             that the checkpoint names, if it is one of
             :data:`~lightning_modules.registries.SPACES`.
+        kit: In the place of ``build``, the kit of a space that has no such name.
         module: The class of the user's own Lightning module, if it was trained by one.
         task: The class of its task, if it has no name of
             :data:`~lightning_modules.registries.TASKS`.
@@ -180,6 +184,8 @@ def load_checkpoint(
     check_digest(path)
     content, description = _read(path)
     try:
+        if build is None:
+            build = _build_of(path, description["network"], kit)
         return _fitting(path, content, description, build, module, task)
     except CheckpointError:
         raise
@@ -194,7 +200,7 @@ def _fitting(
     path: Path,
     content: Mapping[str, Any],
     description: Mapping[str, Any],
-    build: Build | None,
+    build: Build,
     module: MakeModule | None,
     task: type[Task] | None,
 ) -> FinishedModel:
@@ -207,8 +213,9 @@ def _fitting(
             f"Expected argument `module`, as the network in {path} was trained by a Lightning "
             f"module of its own ({description['module']}), but got None."
         )
-    own = build or _own_build(path, description["network"])
-    make = functools.partial(Learner(own, module if found is None else None, found), architecture)
+    make = functools.partial(
+        Learner(build, module if found is None else None, found), architecture
+    )
     prefix = _PREFIX if found is not None else ""
     weights = {
         name.removeprefix(prefix): tensor
@@ -224,7 +231,7 @@ def _fitting(
             output_shape=None if found is None else found.output_shape,
         )
     except RuntimeError:
-        if build is None and found is not None:  # Ours need no values; anybody else's may.
+        if str(description["network"].get("space")) in SPACES:  # Anybody else's may need values.
             raise
     # Made once more, as buffers that are not among the weights have values now.
     network = make()
@@ -277,15 +284,30 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return content, description
 
 
-def _own_build(path: Path, info: Mapping[str, Any]) -> Build:
-    """Return what makes the backbone of a space that has a name."""
+def _build_of(path: Path, info: Mapping[str, Any], kit: Kit | None) -> Build:
+    """Return what makes the backbone or network of a space."""
     name = str(info.get("space"))
-    if name not in SPACES or "arguments" not in info:
+    if kit is None and (name not in SPACES or "arguments" not in info):
         raise CheckpointError(
             f"Expected argument `build`, as the network in {path} is built by a space of its own "
             f"({dict(info)}), but got None."
         )
-    return as_kit(name).builder(**info["arguments"])
+    return (kit or as_kit(name)).builder(**info.get("arguments", {}))
+
+
+def describe_file(path: str | Path) -> dict[str, str]:
+    """Return the space, module and task of a checkpoint that have to be given to load it."""
+    try:
+        description = _read(Path(path))[1]
+    except CheckpointError:
+        return {}
+    info, task = description["network"], description["task"]
+    own = {
+        "space": None if str(info.get("space")) in SPACES else info.get("space"),
+        "module": info.get("module") or description["module"],
+        "task": None if task is None or task["name"] in TASKS else task["name"],
+    }
+    return {key: str(value) for key, value in own.items() if value is not None}
 
 
 def _digest(path: Path) -> str:

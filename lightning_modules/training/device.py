@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import re
 
 import torch
 
@@ -31,3 +33,32 @@ def empty_accelerator(device: torch.device) -> None:
     if device.type == "cuda":
         gc.collect()
         torch.cuda.empty_cache()
+
+
+def strategy_for(devices: int | str | list[int]) -> str:
+    """Return the strategy by which several devices share a training inside a larger program.
+
+    Lightning's own choice would start the whole program again for each further device.
+
+    Args:
+        devices: A number, a list such as ``"0,1"``, or ``"auto"``.
+
+    Raises:
+        ValueError: If there are fewer devices, or it is no number or list of them.
+    """
+    text = ",".join(map(str, devices)) if isinstance(devices, list) else str(devices)
+    if not re.fullmatch(r"auto|-?\d+|\d+,|\d+(,\d+)+", text):
+        raise ValueError(
+            "Expected argument `devices` to be a number, a list such as 0,1 or auto "
+            f"but got {text!r}."
+        )
+    available = torch.cuda.device_count() or os.cpu_count() or 1
+    if text in ("auto", "-1"):
+        count = torch.cuda.device_count() or 1
+    elif "," in text:
+        count = len(text.rstrip(",").split(","))
+    else:
+        count = int(text)
+    if not 1 <= count <= available:
+        raise ValueError(f"Expected argument `devices` to be 1 to {available} but got {devices}.")
+    return "auto" if count == 1 else "ddp_spawn"

@@ -14,12 +14,15 @@ from optuna_nas.benchmarks._table import DATASETS
 from optuna_nas.benchmarks._table import load_table
 from optuna_nas.benchmarks._table import N_SEEDS
 from optuna_nas.evaluation import Report
+from optuna_nas.metrics import Metric
+from optuna_nas.metrics import METRICS
 from optuna_nas.spaces import Architecture
 from optuna_nas.spaces import CellSpace
 
 
-MAXIMIZED = frozenset({"val_accuracy"})
-"""The metrics of which more is better; of all others less is."""
+METRICS.add(Metric("accuracy", "maximize", "accuracy", "{:.2%}"))
+METRICS.add(Metric("model_size", "minimize", "model size", "{:.4g}", "millions", "counted"))
+METRICS.add(Metric("train_time", "minimize", "training time", "{:.1f}", "s", "measured"))
 
 
 class NASBench201:
@@ -157,7 +160,7 @@ class NASBench201:
                 f"Expected argument `objectives` to be names among {list(self._metrics)} "
                 f"but got {objectives!r}."
             )
-        signs = [-1.0 if name in MAXIMIZED else 1.0 for name in objectives]
+        signs = [-1.0 if METRICS.get(name).maximize else 1.0 for name in objectives]
         columns = zip(signs, objectives, strict=True)
         return np.stack([sign * self._metrics[name] for sign, name in columns], axis=1)
 

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import rankdata
 
+from optuna_nas._additive_model import ridge_effects
 from optuna_nas.prior._prior import Prior
 from optuna_nas.prior._scored import check_scores
 from optuna_nas.prior._scored import indicators
 from optuna_nas.spaces import Architecture
 from optuna_nas.spaces import SearchSpace
-
-
-_RIDGE = 1.0
 
 
 def prior_from_scores(
@@ -28,15 +26,15 @@ def prior_from_scores(
     """Fit the main effects of the choices to scores, and turn them into probabilities.
 
     The ranks of the scores, scaled to [0, 1], are fitted by a sum of one effect for each choice of
-    each active decision (a linear model without interactions, by ridge regression: Hoerl &
-    Kennard, Technometrics 1970). The most likely architecture of the prior is the best one of that
-    model, which is less subject to the noise of single scores than the best one that was scored.
+    each active decision (a linear model without interactions, by ridge regression). The most
+    likely architecture of the prior is the best one of that model, which is less subject to the
+    noise of single scores than the best one that was scored.
 
     Args:
         space: The search space.
         architectures: Members of it, at least 2; best drawn so that all choices appear equally.
-        scores: Higher is better, e.g. accuracies with the weights of a supernet, or a zero-cost
-            proxy. Only their order counts.
+        scores: Higher is better, e.g. what a supernet says of its paths, or a zero-cost proxy.
+            Only their order counts.
         temperature: By how much of the rank, in [0, 1], an effect must be larger to make a choice
             e times as likely; above 0.
         floor: That of :class:`Prior`.
@@ -61,8 +59,7 @@ def prior_from_scores(
     design = np.hstack(list(taken.values()))
     ranks = (rankdata(scores) - 0.5) / len(scores)
     centred = design - design.mean(axis=0)
-    gram = centred.T @ centred + _RIDGE * np.eye(design.shape[1])
-    effects = np.linalg.solve(gram, centred.T @ (ranks - ranks.mean()))
+    effects = ridge_effects(centred, ranks)
     ends = np.cumsum([block.shape[1] for block in taken.values()])
     probabilities = {
         name: np.exp((own - own.max()) / temperature)

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from optuna_nas.spaces import _choices
 from optuna_nas.spaces import Architecture
 from optuna_nas.spaces import Choice
+from optuna_nas.spaces import choice_at
+from optuna_nas.spaces import n_choices
 from optuna_nas.spaces import SearchSpace
 
 
@@ -59,7 +60,7 @@ class Prior:
                     f"Expected argument `probabilities` to name decisions of search space "
                     f"`{space.name}` but got {name!r}."
                 )
-            n = _choices.n_choices(space.distributions[name])
+            n = n_choices(space.distributions[name])
             values = np.asarray(given, dtype=float)
             if values.shape != (n,) or not np.isfinite(values).all() or (values < 0).any():
                 raise ValueError(
@@ -82,7 +83,7 @@ class Prior:
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Return the probabilities of a decision, of shape ``(n_choices,)``, without the floor."""
-        n = _choices.n_choices(self.space.distributions[name])
+        n = n_choices(self.space.distributions[name])
         return self._probabilities.get(name, np.full(n, 1 / n))
 
     def draw(self, name: str, rng: np.random.Generator) -> Choice:
@@ -90,7 +91,7 @@ class Prior:
         probabilities = self[name]
         mixed = (1 - self.floor) * probabilities + self.floor / len(probabilities)
         index = int(rng.choice(len(mixed), p=mixed / mixed.sum()))
-        return _choices.choice_at(self.space.distributions[name], index)
+        return choice_at(self.space.distributions[name], index)
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """Draw an architecture: each active decision in order, with the floor."""
@@ -105,7 +106,7 @@ class Prior:
         params: dict[str, Choice] = {}
         for name, distribution in self.space.distributions.items():
             if self.space.is_active(name, params):
-                params[name] = _choices.choice_at(distribution, int(self[name].argmax()))
+                params[name] = choice_at(distribution, int(self[name].argmax()))
         return Architecture(self.space.name, params)
 
     def require_fit(self, space: SearchSpace) -> None:

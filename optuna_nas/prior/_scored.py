@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from optuna_nas.spaces import _choices
 from optuna_nas.spaces import Architecture
+from optuna_nas.spaces import index_of
+from optuna_nas.spaces import n_choices
 from optuna_nas.spaces import SearchSpace
 
 
@@ -35,12 +36,12 @@ def indicators(space: SearchSpace, architectures: Sequence[Architecture]) -> dic
         ValueError: If an architecture is no member of ``space``.
     """
     blocks = {
-        name: np.zeros((len(architectures), _choices.n_choices(distribution)))
+        name: np.zeros((len(architectures), n_choices(distribution)))
         for name, distribution in space.distributions.items()
     }
     for row, architecture in enumerate(architectures):
         for name, choice in space.require_member(architecture).items():
-            found = _choices.index_of(space.distributions[name], choice)
+            found = index_of(space.distributions[name], choice)
             assert found is not None
             blocks[name][row, found] = 1
     return blocks

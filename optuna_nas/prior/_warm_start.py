@@ -6,7 +6,7 @@ import numpy as np
 import optuna
 
 from optuna_nas.prior._prior import Prior
-from optuna_nas.samplers.core._history import History
+from optuna_nas.samplers.core import History
 from optuna_nas.spaces import Architecture
 from optuna_nas.spaces import SearchSpace
 

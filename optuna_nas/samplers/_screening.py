@@ -19,10 +19,10 @@ from optuna.trial import TrialState
 
 from optuna_nas.constraints import Constraint
 from optuna_nas.prior import Prior
-from optuna_nas.samplers.core._base import ArchitectureSampler
-from optuna_nas.samplers.core._domain import Domain
-from optuna_nas.samplers.core._history import History
-from optuna_nas.samplers.core._history import Params
+from optuna_nas.samplers.core import ArchitectureSampler
+from optuna_nas.samplers.core import History
+from optuna_nas.samplers.core import Params
+from optuna_nas.samplers.core import TrialDomain
 from optuna_nas.spaces import SearchSpace
 
 
@@ -129,7 +129,7 @@ class ScreeningSampler(ArchitectureSampler):
         super().reseed_rng()
         self._base_sampler.reseed_rng()
 
-    def propose(self, history: History, domain: Domain, rng: np.random.Generator) -> Params:
+    def propose(self, history: History, domain: TrialDomain, rng: np.random.Generator) -> Params:
         """Propose the best of a pool."""
         pool: dict[Hashable, Params] = {}
         for drawn in self._draw(history, domain, rng):
@@ -138,7 +138,7 @@ class ScreeningSampler(ArchitectureSampler):
         return max(pool.items(), key=lambda item: self._score_of(*item))[1]
 
     def _draw(
-        self, history: History, domain: Domain, rng: np.random.Generator
+        self, history: History, domain: TrialDomain, rng: np.random.Generator
     ) -> Iterator[Params]:
         assert self._current is not None
         study, trial = self._current
@@ -151,7 +151,7 @@ class ScreeningSampler(ArchitectureSampler):
             for _ in range(self._pool_size):
                 yield self._draw_one(study, trial, domain)
 
-    def _draw_one(self, study: Study, trial: FrozenTrial, domain: Domain) -> Params:
+    def _draw_one(self, study: Study, trial: FrozenTrial, domain: TrialDomain) -> Params:
         """Let a sampler that proposes one architecture at a time make all decisions."""
         base = self._base_sampler
         relative = base.infer_relative_search_space(study, trial)

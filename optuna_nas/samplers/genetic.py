@@ -11,19 +11,19 @@ import numpy as np
 
 from optuna_nas.constraints import Constraint
 from optuna_nas.prior import Prior
-from optuna_nas.samplers.core._base import ArchitectureSampler
-from optuna_nas.samplers.core._domain import Domain
-from optuna_nas.samplers.core._history import History
-from optuna_nas.samplers.core._history import Params
-from optuna_nas.samplers.core._operators import Crossover
-from optuna_nas.samplers.core._operators import one_point_crossover
-from optuna_nas.samplers.core._operators import RankSelection
-from optuna_nas.samplers.core._operators import RouletteSelection
-from optuna_nas.samplers.core._operators import Selection
-from optuna_nas.samplers.core._operators import TournamentSelection
-from optuna_nas.samplers.core._operators import two_point_crossover
-from optuna_nas.samplers.core._operators import uniform_crossover
-from optuna_nas.samplers.core._population import Generations
+from optuna_nas.samplers.core import ArchitectureSampler
+from optuna_nas.samplers.core import Crossover
+from optuna_nas.samplers.core import Generations
+from optuna_nas.samplers.core import History
+from optuna_nas.samplers.core import one_point_crossover
+from optuna_nas.samplers.core import Params
+from optuna_nas.samplers.core import RankSelection
+from optuna_nas.samplers.core import RouletteSelection
+from optuna_nas.samplers.core import Selection
+from optuna_nas.samplers.core import TournamentSelection
+from optuna_nas.samplers.core import TrialDomain
+from optuna_nas.samplers.core import two_point_crossover
+from optuna_nas.samplers.core import uniform_crossover
 from optuna_nas.spaces import SearchSpace
 
 
@@ -145,7 +145,7 @@ class GeneticSampler(ArchitectureSampler):
         del state["_generations"]
         return state
 
-    def propose(self, history: History, domain: Domain, rng: np.random.Generator) -> Params:
+    def propose(self, history: History, domain: TrialDomain, rng: np.random.Generator) -> Params:
         """Draw at random in the first generation, then a child of two selected parents."""
         generations = self._generations.get(history)
         if generations is None:
@@ -199,3 +199,6 @@ def _crossover(crossover: str | Crossover) -> Crossover:
             f"but got {crossover!r}."
         )
     return known[crossover]
+
+
+SAMPLER = GeneticSampler

@@ -10,19 +10,19 @@ import weakref
 
 import numpy as np
 
+from optuna_nas._additive_model import AdditiveModel
 from optuna_nas.constraints import Constraint
 from optuna_nas.prior import Prior
-from optuna_nas.samplers.core._base import ArchitectureSampler
-from optuna_nas.samplers.core._climb import Climb
-from optuna_nas.samplers.core._domain import Domain
-from optuna_nas.samplers.core._front import Front
-from optuna_nas.samplers.core._history import History
-from optuna_nas.samplers.core._history import Individual
-from optuna_nas.samplers.core._history import Params
-from optuna_nas.samplers.core._neighborhood import Neighbor
-from optuna_nas.samplers.core._neighborhood import Neighborhoods
-from optuna_nas.samplers.core._population import Population
-from optuna_nas.samplers.core._surrogate import AdditiveModel
+from optuna_nas.samplers.core import ArchitectureSampler
+from optuna_nas.samplers.core import Climb
+from optuna_nas.samplers.core import History
+from optuna_nas.samplers.core import Individual
+from optuna_nas.samplers.core import Neighbor
+from optuna_nas.samplers.core import Neighborhoods
+from optuna_nas.samplers.core import NonDominated
+from optuna_nas.samplers.core import Params
+from optuna_nas.samplers.core import Population
+from optuna_nas.samplers.core import TrialDomain
 from optuna_nas.spaces import SearchSpace
 
 
@@ -112,7 +112,9 @@ class LocalSearchSampler(ArchitectureSampler):
     def _reset(self) -> None:
         super()._reset()
         self._climbs: weakref.WeakKeyDictionary[History, Climb] = weakref.WeakKeyDictionary()
-        self._fronts: weakref.WeakKeyDictionary[History, Front] = weakref.WeakKeyDictionary()
+        self._fronts: weakref.WeakKeyDictionary[History, NonDominated] = (
+            weakref.WeakKeyDictionary()
+        )
         self._neighborhoods: weakref.WeakKeyDictionary[History, Neighborhoods] = (
             weakref.WeakKeyDictionary()
         )
@@ -122,19 +124,19 @@ class LocalSearchSampler(ArchitectureSampler):
         del state["_climbs"], state["_fronts"], state["_neighborhoods"]
         return state
 
-    def propose(self, history: History, domain: Domain, rng: np.random.Generator) -> Params:
+    def propose(self, history: History, domain: TrialDomain, rng: np.random.Generator) -> Params:
         """Propose a neighbour that was not evaluated, or a random start."""
         found = self._open_neighbors(history, domain, rng)
         return found[0] if found else domain.sample(rng)
 
     def _pool(
-        self, history: History, domain: Domain, rng: np.random.Generator, n: int
+        self, history: History, domain: TrialDomain, rng: np.random.Generator, n: int
     ) -> list[Params]:
         found = self._open_neighbors(history, domain, rng)[:n]
         return found or [domain.sample(rng) for _ in range(n)]
 
     def _open_neighbors(
-        self, history: History, domain: Domain, rng: np.random.Generator
+        self, history: History, domain: TrialDomain, rng: np.random.Generator
     ) -> list[Params]:
         """Return those of the first centre that has some, the most promising first."""
         if len(history.individuals) < self._n_initial:
@@ -166,7 +168,7 @@ class LocalSearchSampler(ArchitectureSampler):
         self,
         candidates: Sequence[Neighbor],
         history: History,
-        domain: Domain,
+        domain: TrialDomain,
         rng: np.random.Generator,
     ) -> list[Neighbor]:
         tie_break = rng.random(len(candidates))
@@ -178,7 +180,7 @@ class LocalSearchSampler(ArchitectureSampler):
         return [candidates[i] for i in np.lexsort((tie_break, predicted.round(9), broken))]
 
     def _predicted_ranks(
-        self, candidates: Sequence[Neighbor], history: History, domain: Domain
+        self, candidates: Sequence[Neighbor], history: History, domain: TrialDomain
     ) -> np.ndarray:
         best_first = Population(history.individuals[-_MODEL_WINDOW:])
         rows = [*(member.params for member in best_first), *(near.params for near in candidates)]
@@ -192,13 +194,13 @@ class LocalSearchSampler(ArchitectureSampler):
     # Several objectives.
 
     def _front(self, history: History) -> Sequence[Individual]:
-        front = self._fronts.setdefault(history, Front())
+        front = self._fronts.setdefault(history, NonDominated())
         front.add(history.arrivals)
         return Population(front.members)
 
     # One objective.
 
-    def _climb(self, history: History, domain: Domain) -> Sequence[Individual]:
+    def _climb(self, history: History, domain: TrialDomain) -> Sequence[Individual]:
         climb = self._climbs.get(history)
         if climb is None:
             climb = self._climbs[history] = Climb(self._n_initial, self._improvement)
@@ -209,3 +211,6 @@ class LocalSearchSampler(ArchitectureSampler):
             return frozenset(near.key for near in cache.of(center, history, domain))
 
         return climb.following(history, neighbor_keys)
+
+
+SAMPLER = LocalSearchSampler

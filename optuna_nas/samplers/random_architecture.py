@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from optuna_nas.samplers.core._base import ArchitectureSampler
-from optuna_nas.samplers.core._domain import Domain
-from optuna_nas.samplers.core._history import History
-from optuna_nas.samplers.core._history import Params
+from optuna_nas.samplers.core import ArchitectureSampler
+from optuna_nas.samplers.core import History
+from optuna_nas.samplers.core import Params
+from optuna_nas.samplers.core import TrialDomain
 
 
 class RandomArchitectureSampler(ArchitectureSampler):
@@ -40,12 +40,15 @@ class RandomArchitectureSampler(ArchitectureSampler):
         constraints: Constraints that proposals keep if they can be checked without training.
     """
 
-    def propose(self, history: History, domain: Domain, rng: np.random.Generator) -> Params:
+    def propose(self, history: History, domain: TrialDomain, rng: np.random.Generator) -> Params:
         """Draw at random."""
         return domain.sample(rng)
 
     def vary(
-        self, params: Params, history: History, domain: Domain, rng: np.random.Generator
+        self, params: Params, history: History, domain: TrialDomain, rng: np.random.Generator
     ) -> Params:
         """Draw again, so that the new architectures are equally likely."""
         return domain.sample(rng)
+
+
+SAMPLER = RandomArchitectureSampler

@@ -8,11 +8,11 @@ import numpy as np
 
 from optuna_nas.constraints import Constraint
 from optuna_nas.prior import Prior
-from optuna_nas.samplers.core._base import ArchitectureSampler
-from optuna_nas.samplers.core._domain import Domain
-from optuna_nas.samplers.core._history import History
-from optuna_nas.samplers.core._history import Params
-from optuna_nas.samplers.core._population import Population
+from optuna_nas.samplers.core import ArchitectureSampler
+from optuna_nas.samplers.core import History
+from optuna_nas.samplers.core import Params
+from optuna_nas.samplers.core import Population
+from optuna_nas.samplers.core import TrialDomain
 from optuna_nas.spaces import SearchSpace
 
 
@@ -82,7 +82,7 @@ class RegularizedEvolutionSampler(ArchitectureSampler):
         self._sample_size = sample_size
         super().__init__(seed=seed, space=space, prior=prior, constraints=constraints)
 
-    def propose(self, history: History, domain: Domain, rng: np.random.Generator) -> Params:
+    def propose(self, history: History, domain: TrialDomain, rng: np.random.Generator) -> Params:
         """Mutate the best of a sample of the living."""
         living = history.individuals[-self._population_size :]
         if len(living) < self._population_size:
@@ -90,3 +90,6 @@ class RegularizedEvolutionSampler(ArchitectureSampler):
         chosen = rng.choice(len(living), size=self._sample_size, replace=False)
         parent = Population([living[i] for i in chosen])[0]
         return domain.mutate_one(domain.complete(parent.params, rng), rng)
+
+
+SAMPLER = RegularizedEvolutionSampler

@@ -9,25 +9,23 @@ from torch import Tensor
 
 from optuna_nas.constraints import Constraint
 from optuna_nas.prior import Prior
-from optuna_nas.samplers.policy import _losses
-from optuna_nas.samplers.policy._agents import Lesson
-from optuna_nas.samplers.policy._agents import PolicyAgent
-from optuna_nas.samplers.policy._base import check_ranges
-from optuna_nas.samplers.policy._base import ControllerSampler
-from optuna_nas.samplers.policy._cache import ArtifactStore
-from optuna_nas.samplers.policy._policy import LstmPolicy
-from optuna_nas.samplers.policy._policy import Output
-from optuna_nas.samplers.policy._rewards import Reward
+from optuna_nas.samplers.policy import ControllerSampler
+from optuna_nas.samplers.policy import ControllerSettings
+from optuna_nas.samplers.policy import Lesson
+from optuna_nas.samplers.policy import losses
+from optuna_nas.samplers.policy import LstmPolicy
+from optuna_nas.samplers.policy import PolicyGradientAgent
+from optuna_nas.samplers.policy import PolicyOutput
 from optuna_nas.spaces import SearchSpace
 
 
 @dataclass(frozen=True)
-class ReinforceAgent(PolicyAgent):
+class ReinforceAgent(PolicyGradientAgent):
     """REINFORCE with a moving-average baseline; one gradient step for each block."""
 
-    def loss(self, output: Output, lesson: Lesson) -> Tensor:
+    def loss(self, output: PolicyOutput, lesson: Lesson) -> Tensor:
         """Return the REINFORCE loss."""
-        return _losses.reinforce_loss(output.log_probs, lesson.rewards, lesson.baseline)
+        return losses.reinforce_loss(output.log_probs, lesson.rewards, lesson.baseline)
 
 
 class ReinforceSampler(ControllerSampler):
@@ -59,19 +57,11 @@ class ReinforceSampler(ControllerSampler):
         entropy_weight: Weight of the entropy bonus, in reward per nat; at least 0.
         baseline_decay: Decay of the moving average of the rewards from block to block, in [0, 1).
         hidden_size: Units of the LSTM cell.
-        block_size: Trials of a block; see :class:`ControllerSampler` for this and what follows.
-        patience: Later finished trials after which an unfinished trial is skipped for good.
-        reward: From values to rewards; by default :class:`RankReward`, in [-1, 1].
-        floor_reward: Reward of pruned and failed trials, and of the least infeasible ones; the
-            others are below it by up to 1.
-        learn_failures: Whether failed trials get the floor reward; else they are left out.
-        n_candidates: Architectures that are made for a proposal, until one is new.
-        policy_seed: Seed of the first weights; the same in every process.
-        artifact_store: Optional cache of the weights.
+        settings: How the study is followed, and the reward.
         seed: Seed of the random numbers.
         space: Search space; see :class:`ArchitectureSampler`.
         prior: Probabilities from which the first policy starts.
-        constraints: What proposals keep.
+        constraints: Constraints that proposals keep if they can be checked without training.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -84,38 +74,18 @@ class ReinforceSampler(ControllerSampler):
         entropy_weight: float = 0.03,
         baseline_decay: float = 0.7,
         hidden_size: int = 32,
-        block_size: int = 10,
-        patience: int = 50,
-        reward: Reward | None = None,
-        floor_reward: float = -1.0,
-        learn_failures: bool = True,
-        n_candidates: int = 8,
-        policy_seed: int = 0,
-        artifact_store: ArtifactStore | None = None,
+        settings: ControllerSettings | None = None,
         seed: int | None = None,
         space: SearchSpace | None = None,
         prior: Prior | None = None,
         constraints: Sequence[Constraint] = (),
     ) -> None:
-        check_ranges(
-            learning_rate=(learning_rate, "above 0", learning_rate > 0),
-            entropy_weight=(entropy_weight, "at least 0", entropy_weight >= 0),
-            baseline_decay=(baseline_decay, "in [0, 1)", 0 <= baseline_decay < 1),
-            hidden_size=(hidden_size, "at least 1", hidden_size >= 1),
-            policy_seed=(policy_seed, "at least 0", policy_seed >= 0),
-        )
-        policy = LstmPolicy(hidden_size, policy_seed, prior)
+        settings = settings or ControllerSettings()
+        policy = LstmPolicy(hidden_size, settings.policy_seed, prior)
+        agent = ReinforceAgent(policy, learning_rate, 1, entropy_weight, baseline_decay)
         super().__init__(
-            ReinforceAgent(policy, learning_rate, 1, entropy_weight, baseline_decay),
-            block_size=block_size,
-            patience=patience,
-            reward=reward,
-            floor_reward=floor_reward,
-            learn_failures=learn_failures,
-            n_candidates=n_candidates,
-            artifact_store=artifact_store,
-            seed=seed,
-            space=space,
-            prior=prior,
-            constraints=constraints,
+            agent, settings=settings, seed=seed, space=space, prior=prior, constraints=constraints
         )
+
+
+SAMPLER = ReinforceSampler

@@ -2,8 +2,12 @@
 
 from optuna_nas.spaces._architecture import Architecture
 from optuna_nas.spaces._architecture import Choice
-from optuna_nas.spaces._named import NAMED_SPACES
-from optuna_nas.spaces._named import read_named
+from optuna_nas.spaces._choices import choice_at
+from optuna_nas.spaces._choices import choices_of
+from optuna_nas.spaces._choices import default_choice
+from optuna_nas.spaces._choices import index_of
+from optuna_nas.spaces._choices import is_countable
+from optuna_nas.spaces._choices import n_choices
 from optuna_nas.spaces._space import SearchSpace
 from optuna_nas.spaces._sub_space import SubSpace
 from optuna_nas.spaces.cell import CellSpace
@@ -11,26 +15,26 @@ from optuna_nas.spaces.cell import NAS_BENCH_201_OPERATIONS
 from optuna_nas.spaces.chain import chain_layers
 from optuna_nas.spaces.chain import ChainSpace
 from optuna_nas.spaces.custom import CustomSpace
-from optuna_nas.spaces.darts._genotype import darts_cells
-from optuna_nas.spaces.darts._genotype import DartsCellGenotype
-from optuna_nas.spaces.darts._published import AMOEBANET_A
-from optuna_nas.spaces.darts._published import DARTS_OPERATIONS
-from optuna_nas.spaces.darts._published import DARTS_V2
-from optuna_nas.spaces.darts._published import NASNET_A
-from optuna_nas.spaces.darts._published import NASNET_OPERATIONS
-from optuna_nas.spaces.darts._space import DartsSpace
-from optuna_nas.spaces.mobile._plan import mobile_plan
-from optuna_nas.spaces.mobile._plan import MobileBlock
-from optuna_nas.spaces.mobile._plan import MobilePlan
-from optuna_nas.spaces.mobile._plan import scaled_depth
-from optuna_nas.spaces.mobile._published import EFFICIENTNET_B0
-from optuna_nas.spaces.mobile._published import EFFICIENTNET_SCALING
-from optuna_nas.spaces.mobile._published import FBNET_C
-from optuna_nas.spaces.mobile._published import MOBILENET_V3_LARGE
-from optuna_nas.spaces.mobile._space import MobileSpace
-from optuna_nas.spaces.mobile._stage import MOBILE_ACTIVATIONS
-from optuna_nas.spaces.mobile._stage import MOBILE_STYLES
-from optuna_nas.spaces.mobile._stage import MobileStage
+from optuna_nas.spaces.darts import AMOEBANET_A
+from optuna_nas.spaces.darts import darts_cells
+from optuna_nas.spaces.darts import DARTS_OPERATIONS
+from optuna_nas.spaces.darts import DARTS_V2
+from optuna_nas.spaces.darts import DartsCellGenotype
+from optuna_nas.spaces.darts import DartsSpace
+from optuna_nas.spaces.darts import NASNET_A
+from optuna_nas.spaces.darts import NASNET_OPERATIONS
+from optuna_nas.spaces.mobile import EFFICIENTNET_B0
+from optuna_nas.spaces.mobile import EFFICIENTNET_SCALING
+from optuna_nas.spaces.mobile import FBNET_C
+from optuna_nas.spaces.mobile import MOBILE_ACTIVATIONS
+from optuna_nas.spaces.mobile import mobile_plan
+from optuna_nas.spaces.mobile import MOBILE_STYLES
+from optuna_nas.spaces.mobile import MobileBlock
+from optuna_nas.spaces.mobile import MOBILENET_V3_LARGE
+from optuna_nas.spaces.mobile import MobilePlan
+from optuna_nas.spaces.mobile import MobileSpace
+from optuna_nas.spaces.mobile import MobileStage
+from optuna_nas.spaces.mobile import scaled_depth
 
 
 __all__ = [
@@ -54,15 +58,19 @@ __all__ = [
     "MobilePlan",
     "MobileSpace",
     "MobileStage",
-    "NAMED_SPACES",
     "NASNET_A",
     "NASNET_OPERATIONS",
     "NAS_BENCH_201_OPERATIONS",
     "SearchSpace",
     "SubSpace",
     "chain_layers",
+    "choice_at",
+    "choices_of",
     "darts_cells",
+    "default_choice",
+    "index_of",
+    "is_countable",
     "mobile_plan",
-    "read_named",
+    "n_choices",
     "scaled_depth",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +15,10 @@ from optuna.distributions import IntDistribution
 from optuna.trial import BaseTrial
 
 from optuna_nas.spaces._architecture import Choice
+
+
+MAX_NUMERICAL_CHOICES = 2**22
+"""A numerical decision with more choices would not survive the way through float32."""
 
 
 def is_countable(distribution: BaseDistribution) -> bool:
@@ -44,6 +50,29 @@ def choice_at(distribution: BaseDistribution, index: int) -> Choice:
     assert isinstance(distribution, FloatDistribution)
     assert distribution.step is not None
     return float(Decimal(str(distribution.low)) + index * Decimal(str(distribution.step)))
+
+
+def choices_of(distribution: BaseDistribution) -> Sequence[Any]:
+    """Return all choices of a countable distribution, in its order.
+
+    Raises:
+        ValueError: If it is a float without a step.
+
+    Example:
+
+        >>> list(choices_of(IntDistribution(8, 32, step=8)))
+        [8, 16, 24, 32]
+    """
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    if isinstance(distribution, IntDistribution):
+        return range(distribution.low, distribution.high + 1, distribution.step)
+    if not is_countable(distribution):
+        raise ValueError(
+            "Expected argument `distribution` to be categorical, int, or float with a step "
+            f"but got {distribution!r}."
+        )
+    return [choice_at(distribution, index) for index in range(n_choices(distribution))]
 
 
 def index_of(distribution: BaseDistribution, choice: object) -> int | None:
@@ -90,3 +119,40 @@ def suggest(trial: BaseTrial, name: str, distribution: BaseDistribution) -> Choi
     return trial.suggest_float(
         name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
     )
+
+
+def default_choice(distribution: BaseDistribution) -> Choice:
+    """Return the choice in the middle (the lower of two), which stands where none was given."""
+    return choice_at(distribution, (n_choices(distribution) - 1) // 2)
+
+
+def describe(distribution: BaseDistribution) -> str:
+    """Name the choices of a distribution for an error message."""
+    n = n_choices(distribution)
+    if n <= 12:
+        return str(list(choices_of(distribution)))
+    low, high = choice_at(distribution, 0), choice_at(distribution, n - 1)
+    return f"{low} to {high} ({n} choices)"
+
+
+def check_countable(distributions: Mapping[str, BaseDistribution]) -> None:
+    """Raise a ValueError if a distribution cannot be a decision of a search space."""
+    for name, distribution in distributions.items():
+        if not isinstance(distribution, BaseDistribution):
+            raise ValueError(
+                f"Expected the decision `{name}` to be an Optuna distribution "
+                f"but got {distribution!r}."
+            )
+        if not is_countable(distribution):
+            raise ValueError(
+                f"Expected the decision `{name}` to be categorical, int, or float with a step "
+                f"but got {distribution!r}; suggest continuous hyperparameters in the objective."
+            )
+        if (
+            not isinstance(distribution, CategoricalDistribution)
+            and n_choices(distribution) > MAX_NUMERICAL_CHOICES
+        ):
+            raise ValueError(
+                f"Expected the decision `{name}` to have at most {MAX_NUMERICAL_CHOICES} "
+                f"choices but got {n_choices(distribution)}."
+            )

@@ -16,10 +16,11 @@ from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 
-from optuna_nas.spaces import _choices
 from optuna_nas.spaces._architecture import Architecture
 from optuna_nas.spaces._architecture import Choice
-from optuna_nas.spaces._space import default_choice
+from optuna_nas.spaces._choices import default_choice
+from optuna_nas.spaces._choices import index_of
+from optuna_nas.spaces._choices import n_choices
 from optuna_nas.spaces._space import SearchSpace
 
 
@@ -90,7 +91,7 @@ class SubSpace(SearchSpace):
         distribution = self.base.distributions[name]
         named = {self.base._choice(name, value) for value in values}
         # The index is that of a choice, so never None.
-        return tuple(sorted(named, key=lambda c: _choices.index_of(distribution, c) or 0))
+        return tuple(sorted(named, key=lambda c: index_of(distribution, c) or 0))
 
     def __str__(self) -> str:
         share = self.size / self.base.size
@@ -165,15 +166,15 @@ def outside(
 
 def _only(distribution: BaseDistribution, choices: Sequence[Any]) -> BaseDistribution:
     """Return the distribution with some choices; numbers with gaps become categories."""
-    if len(choices) == _choices.n_choices(distribution):
+    if len(choices) == n_choices(distribution):
         return distribution
     low, high = choices[0], choices[-1]
     if isinstance(distribution, IntDistribution):
         whole = IntDistribution(low, high, log=distribution.log, step=distribution.step)
-        if _choices.n_choices(whole) == len(choices):
+        if n_choices(whole) == len(choices):
             return whole
     if isinstance(distribution, FloatDistribution):
         stepped = FloatDistribution(low, high, step=distribution.step)
-        if _choices.n_choices(stepped) == len(choices):
+        if n_choices(stepped) == len(choices):
             return stepped
     return CategoricalDistribution(tuple(choices))

@@ -13,11 +13,12 @@ from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
 from optuna.distributions import IntDistribution
 
-from optuna_nas.spaces import _encoding as encoding
 from optuna_nas.spaces._architecture import Architecture
 from optuna_nas.spaces._architecture import Choice
-from optuna_nas.spaces._space import check_countable
-from optuna_nas.spaces._space import default_choice
+from optuna_nas.spaces._choices import check_countable
+from optuna_nas.spaces._choices import default_choice
+from optuna_nas.spaces._encoding import path_graph
+from optuna_nas.spaces._encoding import read_path_graph
 from optuna_nas.spaces._space import SearchSpace
 
 
@@ -201,7 +202,7 @@ class ChainSpace(SearchSpace):
     def to_graph(self, architecture: Architecture) -> nx.DiGraph[Any]:
         """Return the chain of layers; nodes have ``operation`` and the choices as attributes."""
         layers = self.layers(self.require_member(architecture))
-        return encoding.path_graph(
+        return path_graph(
             self.name, [{"operation": _write_layer(layer), **layer} for layer in layers]
         )
 
@@ -209,7 +210,7 @@ class ChainSpace(SearchSpace):
         """Read the graph encoding."""
         layers = [
             {part: value for part, value in node.items() if part != "operation"}
-            for node in encoding.read_path_graph(graph)
+            for node in read_path_graph(graph)
         ]
         return self._from_layers(layers, "argument `graph`")
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution
 
-from optuna_nas.spaces import _choices
 from optuna_nas.spaces._architecture import Architecture
 from optuna_nas.spaces._architecture import Choice
-from optuna_nas.spaces._space import check_countable
+from optuna_nas.spaces._choices import check_countable
+from optuna_nas.spaces._choices import n_choices
 from optuna_nas.spaces._space import SearchSpace
 
 
@@ -115,7 +115,7 @@ def _check_choices(decision: str, distribution: BaseDistribution) -> None:
             f"Expected the choices of decision `{decision}` to be str, int, finite float or "
             f"bool but got {wrong[0]!r}."
         )
-    n = _choices.n_choices(distribution)
+    n = n_choices(distribution)
     if len(set(choices)) != n or len({str(choice) for choice in choices}) != n:
         raise ValueError(
             f"Expected the choices of decision `{decision}` to differ in value and string form "

@@ -12,10 +12,12 @@ import os
 from optuna.storages.journal import JournalFileSymlinkLock
 from optuna.trial import Trial
 
-from lightning_modules.cli._errors import CommandError
-
 
 _Objective = Callable[[Trial], float | Sequence[float]]
+
+
+class StorageFullError(OSError):
+    """The disk under a study is full; the message is for the user."""
 
 
 class _DiskFullError(BaseException):
@@ -27,17 +29,17 @@ def explained(study_name: str) -> Iterator[None]:
     """Turn the errors of a full disk into one sentence.
 
     Raises:
-        CommandError: If the disk is full.
+        StorageFullError: If the disk is full.
     """
     try:
         yield
     except (_DiskFullError, Exception) as error:
         if not is_full(error):
             raise
-        raise CommandError(
+        raise StorageFullError(
             f"Expected room for the study {study_name!r} but the disk is full. What is finished "
-            f"is kept; when there is room, the same command with --study-name {study_name} goes "
-            "on."
+            "is kept; when there is room, the same search with argument `study_name` "
+            f"{study_name} goes on."
         ) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import closing
@@ -27,33 +26,19 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import OperationalError
 
-from lightning_modules.cli._errors import as_command_error
-from lightning_modules.cli._errors import CommandError
-from optuna_nas import samplers
-from optuna_nas.constraints import Constraint
-from optuna_nas.prior import Prior
-from optuna_nas.spaces import Architecture
-from optuna_nas.spaces import SearchSpace
+from optuna_nas.metrics import Metric
+from optuna_nas.metrics import METRICS
 from optuna_nas.studies.full_disk import WholeLines
 
 
 SETTINGS = "search"
 """Study user attribute: the settings that a continued search must share."""
+KEPT_METRICS = "metrics"
+"""Study user attribute: the metrics of the objectives, see :meth:`~optuna_nas.Metric.to_dict`."""
 
-_OURS = {
-    "genetic": "GeneticSampler",
-    "local-search": "LocalSearchSampler",
-    "regularized-evolution": "RegularizedEvolutionSampler",
-    "random-architecture": "RandomArchitectureSampler",
-    "reinforce": "ReinforceSampler",
-    "ppo": "PPOSampler",
-    "actor-critic": "ActorCriticSampler",
-    "ddpg": "DDPGSampler",
-}
 _PATIENT = {"connect_args": {"timeout": 60}}
 _MANY = 10
 _WAITS = (0.2, 0.5, 1, 2)
-_MAXIMISED = ("val_accuracy", "throughput")
 
 
 def open_storage(url: str, *, create: bool = True) -> BaseStorage:
@@ -64,7 +49,7 @@ def open_storage(url: str, *, create: bool = True) -> BaseStorage:
         create: Whether to make a file that does not exist.
 
     Raises:
-        CommandError: If it cannot be opened.
+        ValueError: If it cannot be opened.
     """
     try:
         if not create:
@@ -84,8 +69,8 @@ def open_storage(url: str, *, create: bool = True) -> BaseStorage:
     except Exception as error:
         reason = " ".join(str(error).split("\n")[0].split()).rstrip(".")
         shown = re.sub(r"//[^/@]*@", "//***@", url)
-        raise CommandError(
-            "Expected option --storage to be a database URL such as sqlite:///optuna.db or a "
+        raise ValueError(
+            "Expected argument `storage` to be a database URL such as sqlite:///optuna.db or a "
             f"path ending in .log but {shown!r} cannot be opened: {reason}."
         ) from error
 
@@ -134,99 +119,33 @@ def new_name(prefix: str) -> str:
     return f"{prefix}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
 
 
-def knows_prior(name: str) -> bool:
-    """Tell whether the sampler with the given name can start from a prior; all of ours can."""
-    return name in _OURS
-
-
-def make_sampler(
-    name: str,
-    *,
-    seed: int,
-    space: SearchSpace,
-    constraints: Sequence[Constraint] = (),
-    prior: Prior | None = None,
-) -> optuna.samplers.BaseSampler:
-    """Return the sampler with the given name; ours keep the constraints and use the prior.
-
-    Raises:
-        CommandError: If it needs PyTorch and there is none.
-    """
-    if name in _OURS:
-        try:  # Some load PyTorch.
-            cls = getattr(samplers, _OURS[name])
-        except ImportError as error:
-            raise CommandError(str(error)) from error
-        made: optuna.samplers.BaseSampler = cls(
-            seed=seed, space=space, constraints=constraints, prior=prior
-        )
-        return made
-    if name == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    if name == "tpe":
-        return optuna.samplers.TPESampler(seed=seed)
-    return optuna.samplers.NSGAIISampler(seed=seed, population_size=20)
-
-
-def make_screening(
-    sampler: optuna.samplers.BaseSampler,
-    score: Callable[[Architecture], float],
-    *,
-    pool: int,
-    seed: int,
-    space: SearchSpace,
-    constraints: Sequence[Constraint],
-) -> optuna.samplers.BaseSampler:
-    """Return a sampler that screens the proposals of another.
-
-    Raises:
-        CommandError: If the pool is too small.
-    """
-    try:
-        return samplers.ScreeningSampler(
-            sampler, score, pool=pool, seed=seed, space=space, constraints=constraints
-        )
-    except ValueError as error:
-        raise as_command_error(error) from error
-
-
-def make_pruner(name: str, *, epochs: int, objectives: Sequence[str]) -> optuna.pruners.BasePruner:
-    """Return the pruner with the given name of the command line.
-
-    Raises:
-        CommandError: If the objectives cannot be pruned.
-    """
-    if name == "none":
-        return optuna.pruners.NopPruner()
-    if list(objectives) != ["val_accuracy"]:
-        raise CommandError(
-            "Expected option --pruner to be none unless val_accuracy is the only objective, as "
-            f"only then there is something to compare after each epoch, but got {name}."
-        )
-    if name == "median":
-        return optuna.pruners.MedianPruner()
-    if name == "hyperband":
-        return optuna.pruners.HyperbandPruner(max_resource=epochs)
-    return optuna.pruners.SuccessiveHalvingPruner()
-
-
 def create_or_continue(
     storage: BaseStorage,
     name: str,
     sampler: optuna.samplers.BaseSampler,
-    objectives: Sequence[str],
+    objectives: Sequence[Metric],
     settings: Mapping[str, Any],
     pruner: optuna.pruners.BasePruner | None = None,
 ) -> optuna.Study:
     """Create the study, or open it if it was made with the same settings or is empty.
 
+    Args:
+        storage: The storage.
+        name: Name of the study.
+        sampler: The strategy.
+        objectives: The metrics to optimise; the study keeps them, for whoever shows it later.
+        settings: What a continued study must have been made with, in plain JSON types.
+        pruner: What stops poor trials.
+
     Raises:
-        CommandError: If it exists with other settings; the sentence names the first that differs.
+        ValueError: If it exists with other settings; the sentence names the first that differs.
     """
+    names = [metric.name for metric in objectives]
     directions = [
-        StudyDirection.MAXIMIZE if objective in _MAXIMISED else StudyDirection.MINIMIZE
-        for objective in objectives
+        StudyDirection.MAXIMIZE if metric.maximize else StudyDirection.MINIMIZE
+        for metric in objectives
     ]
+    wanted = {"objectives": names, **settings}
     try:
         study = optuna.create_study(
             storage=storage,
@@ -239,40 +158,45 @@ def create_or_continue(
         study = optuna.load_study(storage=storage, sampler=sampler, pruner=pruner, study_name=name)
         # Without settings and trials another process has made it a moment ago.
         if SETTINGS in study.user_attrs or study.get_trials(deepcopy=False):
-            _check_settings(study, {"objectives": list(objectives), **settings})
+            _check_settings(study, wanted)
             return study
         if study.directions != directions:
-            raise CommandError(
-                f"Expected the study {name!r} to have the directions of {' '.join(objectives)} "
-                "but it was made with others; give another --study-name."
+            raise ValueError(
+                f"Expected the study {name!r} to have the directions of {' '.join(names)} "
+                "but it was made with others; give another argument `study_name`."
             ) from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names(list(objectives))
-    study.set_user_attr(SETTINGS, {"objectives": list(objectives), **settings})
+        study.set_metric_names(names)
+    study.set_user_attr(SETTINGS, wanted)
+    study.set_user_attr(KEPT_METRICS, [metric.to_dict() for metric in objectives])
     return study
 
 
 def _check_settings(study: optuna.Study, wanted: Mapping[str, Any]) -> None:
     stored = study.user_attrs.get(SETTINGS)
     if stored is None:
-        raise CommandError(
-            f"Expected the study {study.study_name!r} to be made by `optuna-nas search` but it "
-            "was made by another program; give another --study-name."
+        raise ValueError(
+            f"Expected the study {study.study_name!r} to be made by a search of this package but "
+            "it was made by another program; give another argument `study_name`."
         )
     for key, value in wanted.items():
         if stored.get(key) != value:
-            raise CommandError(
+            raise ValueError(
                 f"Expected {key} {stored.get(key)!r}, with which the study {study.study_name!r} "
-                f"was made, but got {value!r}; give another --study-name."
+                f"was made, but got {value!r}; give another argument `study_name`."
             )
 
 
-def load(storage: BaseStorage, name: str | None) -> optuna.Study:
-    """Open an existing study.
+def load_study(storage: BaseStorage, name: str | None = None) -> optuna.Study:
+    """Open an existing study, and learn its metrics.
+
+    Args:
+        storage: The storage.
+        name: Name of the study; by default the only one in the storage.
 
     Raises:
-        CommandError: If there is no such study, or several and no name was given.
+        ValueError: If there is no such study, or several and no name was given.
     """
     names = [summary.study_name for summary in storage.get_all_studies()]
     if name is None and len(names) == 1:
@@ -280,8 +204,10 @@ def load(storage: BaseStorage, name: str | None) -> optuna.Study:
     if name not in names:
         some = ", ".join(repr(known) for known in names[-_MANY:]) or "none"
         which = "the studies in the storage" if len(names) <= _MANY else "the latest studies"
-        raise CommandError(
-            f"Expected option --study-name to name one of {which} ({some}) but got "
+        raise ValueError(
+            f"Expected argument `study_name` to name one of {which} ({some}) but got "
             f"{'none' if name is None else repr(name)}."
         )
-    return optuna.load_study(storage=storage, study_name=name)
+    study = optuna.load_study(storage=storage, study_name=name)
+    METRICS.update(study.user_attrs.get(KEPT_METRICS, []))
+    return study

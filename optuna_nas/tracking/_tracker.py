@@ -145,7 +145,7 @@ class MLflowTracker(Guarded):
         Args:
             study: The study.
             number: The number of the trial whose architecture it has.
-            metrics: What was measured of it, e.g. ``test_accuracy``; also on the runs of the study
+            metrics: What was measured of it, e.g. ``test_loss``; also on the runs of the study
                 and of the trial.
             path: Its file or folder. Files beside it that end in ``.json`` instead, or have
                 ``.sha256`` appended, are copied as well.

@@ -69,13 +69,13 @@ def test_the_direction_is_tested_on_all_modules() -> None:
 
 
 def test_search_spaces_know_no_sampler_and_no_objective() -> None:
-    for path in (PACKAGE / "search_space").rglob("*.py"):
+    for path in (PACKAGE / "spaces").rglob("*.py"):
         inner = {name for name in _imports(path) if name.startswith("optuna_nas")}
         allowed = ("optuna_nas.spaces", "optuna_nas.spaces._encoding")
         assert all(name == "optuna_nas" or name.startswith(allowed) for name in inner)
 
 
-@pytest.mark.parametrize("name", ["optuna_nas", "optuna_nas.spaces"])
+@pytest.mark.parametrize("name", ["optuna_nas", "optuna_nas.samplers", "optuna_nas.spaces"])
 def test_public_names_exist_and_are_sorted(name: str) -> None:
     module = importlib.import_module(name)
     assert module.__all__ == sorted(module.__all__)

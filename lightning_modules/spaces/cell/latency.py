@@ -12,7 +12,6 @@ from torch import nn
 
 from lightning_modules._checks import check_positive
 from lightning_modules.costs._joins import Add
-from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.costs.latency_terms import constant
 from lightning_modules.costs.latency_terms import Factor
 from lightning_modules.costs.latency_terms import Factors
@@ -29,6 +28,7 @@ from lightning_modules.spaces.cell.network import ReductionBlock
 from lightning_modules.spaces.cell.operations import make_operation
 from lightning_modules.spaces.cell.operations import OPERATIONS
 from lightning_modules.tasks import Task
+from optuna_nas.spaces import choices_of
 
 
 Shape = tuple[int, int, int]

@@ -10,7 +10,6 @@ from typing import Any
 
 from torch import Tensor
 
-from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.spaces.cell.network import build_cell_backbone
 from lightning_modules.spaces.cell.network import Cell
 from lightning_modules.spaces.cell.network import CellBackbone
@@ -25,6 +24,7 @@ from lightning_modules.supernet._gates import MixedOperation
 from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.tasks import Task
 from optuna_nas import Architecture
+from optuna_nas.spaces import choices_of
 from optuna_nas.spaces import SearchSpace
 
 

@@ -7,6 +7,4 @@ from lightning_modules.spaces.chain.supernet import ChainSupernet
 from optuna_nas.spaces import ChainSpace
 
 
-KIT = Kit(
-    ChainSpace, build_chain_backbone, latency_terms=latency_terms, supernet=ChainSupernet
-)
+KIT = Kit(ChainSpace, build_chain_backbone, latency_terms=latency_terms, supernet=ChainSupernet)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from lightning_modules.backbone import Backbone
 from lightning_modules.backbone import check_input_shape
-from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.spaces.chain.network import build_chain_backbone
 from lightning_modules.spaces.chain.supernet_layers import ChainDense
 from lightning_modules.spaces.chain.supernet_layers import ChainLayer
@@ -22,6 +21,7 @@ from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.tasks import Task
 from optuna_nas import Architecture
 from optuna_nas.spaces import chain_layers
+from optuna_nas.spaces import choices_of
 from optuna_nas.spaces import SearchSpace
 
 

@@ -15,7 +15,6 @@ from lightning_modules.backbone import check_input_shape
 from lightning_modules.costs._joins import Add
 from lightning_modules.costs._joins import Concat
 from lightning_modules.costs._joins import pool_and_flatten
-from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.costs.latency_terms import constant
 from lightning_modules.costs.latency_terms import Factor
 from lightning_modules.costs.latency_terms import Factors
@@ -30,6 +29,7 @@ from lightning_modules.spaces.cell.operations import FactorizedReduce
 from lightning_modules.spaces.cell.operations import ReLUConvBN
 from lightning_modules.spaces.darts.operations import CELL_OPERATIONS
 from lightning_modules.tasks import Task
+from optuna_nas.spaces import choices_of
 
 
 _NO_CELL = constant(0)

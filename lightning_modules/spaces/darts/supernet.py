@@ -9,7 +9,6 @@ from typing import Any
 from torch import nn
 from torch import Tensor
 
-from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.spaces.darts.network import build_darts_backbone
 from lightning_modules.spaces.darts.network import DartsBackbone
 from lightning_modules.spaces.darts.network import MakeEdges
@@ -25,6 +24,7 @@ from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.tasks import Task
 from optuna_nas import Architecture
 from optuna_nas.spaces import Choice
+from optuna_nas.spaces import choices_of
 from optuna_nas.spaces import SearchSpace
 
 

@@ -12,8 +12,8 @@ from optuna.distributions import BaseDistribution
 import torch
 from torch import Tensor
 
-from lightning_modules.costs.latency_terms import choices_of
 from optuna_nas.spaces import Choice
+from optuna_nas.spaces import choices_of
 
 
 NONE = "none"

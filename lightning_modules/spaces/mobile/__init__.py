@@ -7,4 +7,10 @@ from lightning_modules.spaces.mobile.network import MobileBackbone
 from lightning_modules.spaces.mobile.supernet import MobileSupernet
 
 
-__all__ = ["InvertedBottleneck", "KIT", "MobileBackbone", "MobileSupernet", "build_mobile_backbone"]
+__all__ = [
+    "InvertedBottleneck",
+    "KIT",
+    "MobileBackbone",
+    "MobileSupernet",
+    "build_mobile_backbone",
+]

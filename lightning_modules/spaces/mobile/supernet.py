@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.spaces.mobile.network import build_mobile_backbone
 from lightning_modules.spaces.mobile.supernet_backbone import ElasticBackbone
 from lightning_modules.supernet._elastic import part_of
@@ -17,6 +16,7 @@ from lightning_modules.supernet._gates import GateBoard
 from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.tasks import Task
 from optuna_nas import Architecture
+from optuna_nas.spaces import choices_of
 from optuna_nas.spaces import SearchSpace
 
 

@@ -32,7 +32,7 @@ from lightning_modules.supernet._elastic import widest
 from lightning_modules.supernet._gates import GateBoard
 from optuna_nas.spaces import Choice
 from optuna_nas.spaces import MobilePlan
-from optuna_nas.spaces.mobile._plan import round_width
+from optuna_nas.spaces.mobile import round_width
 
 
 class ElasticBackbone(MobileBackbone):

@@ -13,7 +13,7 @@ from optuna_nas.spaces import mobile_plan
 from optuna_nas.spaces import MobileBlock
 from optuna_nas.spaces import MobilePlan
 from optuna_nas.spaces import scaled_depth
-from optuna_nas.spaces.mobile._plan import round_width
+from optuna_nas.spaces.mobile import round_width
 
 
 Candidates = Mapping[str, Sequence[Any]]

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 from torch import Tensor
 
-from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.supernet._evaluate import path_output
 from lightning_modules.supernet._gates import Gates
 from lightning_modules.supernet._supernet import Supernet
@@ -18,18 +17,16 @@ from lightning_modules.supernet.relaxations._base import PathRelaxation
 from lightning_modules.supernet.relaxations._base import Samples
 from lightning_modules.supernet.relaxations._base import Step
 from optuna_nas import Architecture
-from optuna_nas.samplers.core._domain import Domain
-from optuna_nas.samplers.policy._decisions import Decision
-from optuna_nas.samplers.policy._losses import entropy_loss
-from optuna_nas.samplers.policy._losses import moving_average
-from optuna_nas.samplers.policy._losses import reinforce_loss
-from optuna_nas.samplers.policy._policy import encode
-from optuna_nas.samplers.policy._policy import LstmPolicy
-from optuna_nas.samplers.policy._policy import Output
-from optuna_nas.samplers.policy._proposals import walk_through
-from optuna_nas.samplers.policy._state import DTYPE
-from optuna_nas.samplers.policy._state import State
-from optuna_nas.samplers.policy._walk import LstmWalk
+from optuna_nas.samplers.core import TrialDomain
+from optuna_nas.samplers.policy import Decision
+from optuna_nas.samplers.policy import DTYPE
+from optuna_nas.samplers.policy import encode
+from optuna_nas.samplers.policy import LstmPolicy
+from optuna_nas.samplers.policy import LstmWalk
+from optuna_nas.samplers.policy import PolicyOutput
+from optuna_nas.samplers.policy import PolicyState
+from optuna_nas.samplers.policy import walk_through
+from optuna_nas.spaces import choices_of
 
 
 _SAMPLED = 0xE7A5
@@ -77,7 +74,7 @@ class Enas(PathRelaxation):
         self.entropy_weight = entropy_weight
         self.baseline_decay = baseline_decay
         self._space = space = supernet.space
-        self._domain = Domain(space.distributions, space, None)
+        self._domain = TrialDomain(space.distributions, space, None)
         self._choices = supernet.choices
         decisions = {name: tuple(choices_of(d)) for name, d in space.distributions.items()}
         # A bound method is not registered as a part of this module, as the supernet would be.
@@ -169,7 +166,7 @@ class Enas(PathRelaxation):
             taken[name] = gate.active or tuple(none)
         return taken
 
-    def _output(self, architectures: Sequence[Architecture]) -> Output:
+    def _output(self, architectures: Sequence[Architecture]) -> PolicyOutput:
         """Return what the policy says about architectures, with gradients to its weights."""
         decisions = {decision.name: decision for decision in self._decisions}
         walks = [
@@ -178,12 +175,12 @@ class Enas(PathRelaxation):
         ]
         state = self._state()
         tensors = {name: w.to("cpu", DTYPE) for name, w in self.weights.items()}
-        return self._policy(state, tensors, encode(state, walks))
+        return self._policy(state, tensors, encode(state.decisions, walks))
 
-    def _state(self) -> State:
+    def _state(self) -> PolicyState:
         """Return the weights as the policy wants them, without gradients."""
         weights = {name: w.detach().to("cpu", DTYPE) for name, w in self.weights.items()}
-        return State(self._decisions, weights)
+        return PolicyState(self._decisions, weights)
 
 
 @torch.no_grad()

@@ -6,12 +6,12 @@ from types import MappingProxyType
 
 import numpy as np
 
-from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.supernet.relaxations._base import PathRelaxation
 from lightning_modules.supernet.relaxations._base import Step
 from optuna_nas import Architecture
 from optuna_nas.spaces import Choice
+from optuna_nas.spaces import choices_of
 from optuna_nas.spaces import SearchSpace
 
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.supernet.relaxations._base import Backward
 from lightning_modules.supernet.relaxations._base import PathRelaxation
@@ -18,6 +17,7 @@ from lightning_modules.supernet.relaxations._base import Samples
 from lightning_modules.supernet.relaxations._base import Step
 from optuna_nas import Architecture
 from optuna_nas.spaces import Choice
+from optuna_nas.spaces import choices_of
 from optuna_nas.spaces import SearchSpace
 
 

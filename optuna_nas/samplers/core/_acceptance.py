@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from optuna_nas.samplers.core._domain import Domain
+from optuna_nas.samplers.core._domain import TrialDomain
 from optuna_nas.samplers.core._feasibility import Feasibility
 from optuna_nas.samplers.core._foresight import Foresight
 from optuna_nas.samplers.core._history import History
@@ -31,7 +31,7 @@ class Acceptance:
         self._remainder = Remainder()
         self.foresight = Foresight()
 
-    def is_exhausted(self, history: History, domain: Domain) -> bool:
+    def is_exhausted(self, history: History, domain: TrialDomain) -> bool:
         """Tell whether there is nothing left to propose, as far as that is known."""
         return self._remainder.is_empty(history, domain)
 
@@ -39,7 +39,7 @@ class Acceptance:
         self,
         params: Params,
         history: History,
-        domain: Domain,
+        domain: TrialDomain,
         rng: np.random.Generator,
         vary: Callable[[Params], Params],
     ) -> Params:
@@ -70,7 +70,7 @@ class Acceptance:
 def nearest_acceptable(
     params: Params,
     history: History,
-    domain: Domain,
+    domain: TrialDomain,
     rng: np.random.Generator,
     *,
     violation_of: Callable[[Params], float],

@@ -23,7 +23,7 @@ from optuna_nas.prior import Prior
 from optuna_nas.samplers.core import _values
 from optuna_nas.samplers.core._acceptance import Acceptance
 from optuna_nas.samplers.core._asked import CLAIM
-from optuna_nas.samplers.core._domain import Domain
+from optuna_nas.samplers.core._domain import TrialDomain
 from optuna_nas.samplers.core._feasibility import Feasibility
 from optuna_nas.samplers.core._histories import Histories
 from optuna_nas.samplers.core._history import History
@@ -107,7 +107,7 @@ class ArchitectureSampler(BaseSampler):
         self._seed = None
 
     @abc.abstractmethod
-    def propose(self, history: History, domain: Domain, rng: np.random.Generator) -> Params:
+    def propose(self, history: History, domain: TrialDomain, rng: np.random.Generator) -> Params:
         """Propose the parameters of the next trial.
 
         Args:
@@ -121,7 +121,12 @@ class ArchitectureSampler(BaseSampler):
         """
 
     def propose_pool(
-        self, study: Study, trial: FrozenTrial, domain: Domain, rng: np.random.Generator, n: int
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        domain: TrialDomain,
+        rng: np.random.Generator,
+        n: int,
     ) -> list[Params]:
         """Propose up to ``n`` alternatives for a trial, among which another criterion chooses.
 
@@ -136,12 +141,12 @@ class ArchitectureSampler(BaseSampler):
             return self._pool(self._read(study, trial), domain, rng, n)
 
     def _pool(
-        self, history: History, domain: Domain, rng: np.random.Generator, n: int
+        self, history: History, domain: TrialDomain, rng: np.random.Generator, n: int
     ) -> list[Params]:
         return [self.propose(history, domain, rng) for _ in range(n)]
 
     def vary(
-        self, params: Params, history: History, domain: Domain, rng: np.random.Generator
+        self, params: Params, history: History, domain: TrialDomain, rng: np.random.Generator
     ) -> Params:
         """Change a proposal that is taken; by default one parameter is drawn anew."""
         return domain.mutate_one(params, rng)
@@ -174,7 +179,7 @@ class ArchitectureSampler(BaseSampler):
         fixed = {**_compat.partially_fixed_params(study), **_compat.fixed_params(trial)}
         known = self._domain(history).distributions
         left_out = {name: known[name] for name in fixed if name in known}
-        domain = Domain({**left_out, **search_space}, self._space, self._prior, fixed=fixed)
+        domain = TrialDomain({**left_out, **search_space}, self._space, self._prior, fixed=fixed)
         rng = self._rng(trial)
         params = domain.complete(self.propose(history, domain, rng), rng)
         params = self._acceptable(params, history, domain, rng)
@@ -224,14 +229,14 @@ class ArchitectureSampler(BaseSampler):
             )
         return found
 
-    def _domain(self, history: History) -> Domain:
+    def _domain(self, history: History) -> TrialDomain:
         distributions = dict(self._space.distributions) if self._space is not None else {}
         for name, distribution in history.distributions.items():
             distributions.setdefault(name, distribution)
-        return Domain(distributions, self._space, self._prior)
+        return TrialDomain(distributions, self._space, self._prior)
 
     def _acceptable(
-        self, params: Params, history: History, domain: Domain, rng: np.random.Generator
+        self, params: Params, history: History, domain: TrialDomain, rng: np.random.Generator
     ) -> Params:
         """Return ``params``, or what is found in its place if it is taken or infeasible."""
         found = self._acceptance(history).nearest(
@@ -247,7 +252,7 @@ class ArchitectureSampler(BaseSampler):
         params: Params,
         study: Study,
         trial: FrozenTrial,
-        domain: Domain,
+        domain: TrialDomain,
         rng: np.random.Generator,
     ) -> Params:
         """Return ``params`` once no other process proposes the same at this moment.

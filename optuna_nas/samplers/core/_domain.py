@@ -17,7 +17,9 @@ from optuna.distributions import IntDistribution
 
 from optuna_nas.prior import Prior
 from optuna_nas.samplers.core import _values
-from optuna_nas.spaces import _choices
+from optuna_nas.spaces import choice_at
+from optuna_nas.spaces import is_countable
+from optuna_nas.spaces import n_choices
 from optuna_nas.spaces import SearchSpace
 
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 _MISSING = object()
 
 
-class Domain:
+class TrialDomain:
     """The parameters that a sampler proposes for one trial.
 
     Args:
@@ -64,7 +66,7 @@ class Domain:
     def _countable(self) -> dict[str, BaseDistribution]:
         """The parameters outside the space that have finitely many values."""
         others = {name: self.distributions[name] for name in self.names[len(self._decisions) :]}
-        return {name: d for name, d in others.items() if _choices.is_countable(d)}
+        return {name: d for name, d in others.items() if is_countable(d)}
 
     @property
     def has_space(self) -> bool:
@@ -79,15 +81,15 @@ class Domain:
     @property
     def size(self) -> int:
         """Number of proposals, continuous parameters left out."""
-        n_values = [_choices.n_choices(d) for d in self._countable.values()]
+        n_values = [n_choices(d) for d in self._countable.values()]
         return math.prod(n_values) * (self._space.size if self._space is not None else 1)
 
     def params_at(self, index: int) -> Params:
         """Return the parameters of proposal ``index`` in [0, ``size``) but continuous ones."""
         others: Params = {}
         for name, distribution in self._countable.items():
-            index, position = divmod(index, _choices.n_choices(distribution))
-            others[name] = _choices.choice_at(distribution, position)
+            index, position = divmod(index, n_choices(distribution))
+            others[name] = choice_at(distribution, position)
         architecture = self._space.architecture_at(index) if self._space is not None else {}
         return {**architecture, **others}
 

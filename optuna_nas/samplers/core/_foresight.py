@@ -9,10 +9,10 @@ import weakref
 
 import numpy as np
 
-from optuna_nas.samplers.core._domain import Domain
+from optuna_nas._additive_model import AdditiveModel
+from optuna_nas.samplers.core._domain import TrialDomain
 from optuna_nas.samplers.core._history import History
 from optuna_nas.samplers.core._history import Individual
-from optuna_nas.samplers.core._surrogate import AdditiveModel
 
 
 _WINDOW = 100
@@ -35,7 +35,7 @@ class Foresight:
         )
 
     def violation(
-        self, history: History, domain: Domain
+        self, history: History, domain: TrialDomain
     ) -> Callable[[Mapping[str, Any]], float] | None:
         """Return what predicts the violation of parameters, up to a factor.
 
@@ -59,7 +59,7 @@ class Foresight:
         return predict
 
     def _features_of(
-        self, members: list[Individual], domain: Domain, names: tuple[str, ...]
+        self, members: list[Individual], domain: TrialDomain, names: tuple[str, ...]
     ) -> np.ndarray:
         if names != self._names:
             self._names = names
@@ -74,4 +74,6 @@ def _finite(values: list[float]) -> np.ndarray:
     """Return values with infinite ones replaced by the extremes of the others."""
     column = np.array(values, dtype=float)
     known = column[np.isfinite(column)]
-    return np.clip(column, *(known.min(), known.max()) if len(known) else (-1.0, 1.0))
+    low, high = (known.min(), known.max()) if len(known) else (-1.0, 1.0)
+    finite: np.ndarray = np.clip(column, low, high)
+    return finite

@@ -10,7 +10,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 
 from optuna_nas.samplers.core._asked import Key
-from optuna_nas.samplers.core._domain import Domain
+from optuna_nas.samplers.core._domain import TrialDomain
 from optuna_nas.samplers.core._feasibility import Feasibility
 from optuna_nas.samplers.core._history import History
 from optuna_nas.samplers.core._history import Individual
@@ -46,7 +46,7 @@ class Neighborhoods:
             weakref.WeakKeyDictionary()
         )
 
-    def prepare(self, domain: Domain) -> None:
+    def prepare(self, domain: TrialDomain) -> None:
         """Forget everything if known parameters have changed since the last proposal."""
         now = domain.distributions
         changed = any(now.get(name) != known for name, known in self._distributions.items())
@@ -55,7 +55,7 @@ class Neighborhoods:
             self._features.clear()
         self._distributions, self._fixed = dict(now), domain.fixed
 
-    def of(self, center: Individual, history: History, domain: Domain) -> list[Neighbor]:
+    def of(self, center: Individual, history: History, domain: TrialDomain) -> list[Neighbor]:
         """Return the feasible neighbours of a trial."""
         found = self._neighbors.get(center.number)
         if found is None:
@@ -65,9 +65,9 @@ class Neighborhoods:
         return found
 
     def features(
-        self, member: Individual | Neighbor, domain: Domain, names: tuple[str, ...]
+        self, member: Individual | Neighbor, domain: TrialDomain, names: tuple[str, ...]
     ) -> np.ndarray:
-        """Return the features of a trial or a neighbour; see :meth:`Domain.features`."""
+        """Return the features of a trial or a neighbour; see :meth:`TrialDomain.features`."""
         if names != self._names:
             self._names = names
             self._features.clear()
@@ -76,7 +76,9 @@ class Neighborhoods:
             found = self._features[member] = domain.features(member.params, names)
         return found
 
-    def _compute(self, center: Individual, history: History, domain: Domain) -> list[Neighbor]:
+    def _compute(
+        self, center: Individual, history: History, domain: TrialDomain
+    ) -> list[Neighbor]:
         near = domain.neighbors(domain.conform(center.params))
         feasible = (params for params in near if self._feasibility.violation(params) == 0)
         keyed = ((params, history.key(params)) for params in feasible)

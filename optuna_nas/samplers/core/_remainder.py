@@ -9,7 +9,7 @@ import math
 import numpy as np
 from optuna.distributions import BaseDistribution
 
-from optuna_nas.samplers.core._domain import Domain
+from optuna_nas.samplers.core._domain import TrialDomain
 from optuna_nas.samplers.core._history import History
 from optuna_nas.samplers.core._history import Params
 
@@ -37,7 +37,7 @@ class Remainder:
     def __init__(self) -> None:
         self._proof: _Proof | None = None
 
-    def is_empty(self, history: History, domain: Domain) -> bool:
+    def is_empty(self, history: History, domain: TrialDomain) -> bool:
         """Tell whether a scan has found everything to be taken, and still holds."""
         proof = self._proof
         if proof is None or domain.fixed or domain.distributions != proof.distributions:
@@ -46,7 +46,9 @@ class Remainder:
             return True
         return proof.n_failed == history.n_failed and not proof.pending.isdisjoint(history.pending)
 
-    def search(self, history: History, domain: Domain, rng: np.random.Generator) -> Params | None:
+    def search(
+        self, history: History, domain: TrialDomain, rng: np.random.Generator
+    ) -> Params | None:
         """Walk through the space in a random cyclic order until something is not taken.
 
         It looks at no more than 20,000 proposals, so it is exhaustive for smaller spaces. Without
@@ -65,7 +67,7 @@ class Remainder:
         return None
 
 
-def _proposals(domain: Domain, rng: np.random.Generator) -> Iterator[Params]:
+def _proposals(domain: TrialDomain, rng: np.random.Generator) -> Iterator[Params]:
     size = domain.size
     index = int(rng.integers(min(size, 2**62)))
     stride = _coprime_stride(size, rng)

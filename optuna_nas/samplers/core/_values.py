@@ -13,7 +13,10 @@ from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 
 from optuna_nas.prior import Prior
-from optuna_nas.spaces import _choices
+from optuna_nas.spaces import choice_at
+from optuna_nas.spaces import index_of
+from optuna_nas.spaces import is_countable
+from optuna_nas.spaces import n_choices
 
 
 def draw(
@@ -112,8 +115,8 @@ def nearby(distribution: BaseDistribution, value: Any) -> list[Any]:
     assert isinstance(distribution, FloatDistribution | IntDistribution)
     if distribution.step is not None:  # Counted, as a sum of steps drifts off the grid.
         index = round((value - distribution.low) / distribution.step)
-        n = _choices.n_choices(distribution)
-        return [_choices.choice_at(distribution, i) for i in (index - 1, index + 1) if 0 <= i < n]
+        n = n_choices(distribution)
+        return [choice_at(distribution, i) for i in (index - 1, index + 1) if 0 <= i < n]
     unit = to_unit(distribution, value)
     return [from_unit(distribution, unit + d) for d in (-0.1, 0.1) if 0 <= unit + d <= 1]
 
@@ -132,15 +135,15 @@ def from_unit(distribution: FloatDistribution | IntDistribution, unit: float) ->
         return float(min(max(low * (high / low) ** unit, low), high))
     if step is None:
         return float(min(low + unit * (high - low), high))
-    n = _choices.n_choices(distribution)
-    stepped: Any = _choices.choice_at(distribution, min(int(unit * n), n - 1))
+    n = n_choices(distribution)
+    stepped: Any = choice_at(distribution, min(int(unit * n), n - 1))
     return stepped  # type: ignore[no-any-return]
 
 
 def holds(distribution: BaseDistribution, value: Any) -> bool:
     """Tell whether a distribution contains a value, which may have been enqueued."""
-    if _choices.is_countable(distribution):
-        return _choices.index_of(distribution, value) is not None
+    if is_countable(distribution):
+        return index_of(distribution, value) is not None
     assert isinstance(distribution, FloatDistribution)
     return isinstance(value, int | float) and distribution.low <= value <= distribution.high
 

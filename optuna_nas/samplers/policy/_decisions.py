@@ -1,7 +1,8 @@
-"""A decision as a controller sees it: a finite choice or a number in (0, 1)."""
+"""Decisions as a controller sees them: finite choices and numbers in (0, 1), alone or batched."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,10 +13,14 @@ from optuna.distributions import CategoricalDistribution
 from optuna.distributions import distribution_to_json
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
+import torch
+from torch import Tensor
 
 from optuna_nas.prior import Prior
 from optuna_nas.samplers.core import _values
-from optuna_nas.spaces import _choices
+from optuna_nas.spaces import choice_at
+from optuna_nas.spaces import is_countable
+from optuna_nas.spaces import n_choices
 
 
 MAX_CHOICES = 64
@@ -50,9 +55,9 @@ class Decision:
         """Number of choices; 0 if the decision is continuous for the controller."""
         if isinstance(self.distribution, CategoricalDistribution):
             return len(self.distribution.choices)
-        if not _choices.is_countable(self.distribution):
+        if not is_countable(self.distribution):
             return 0
-        n = _choices.n_choices(self.distribution)
+        n = n_choices(self.distribution)
         return n if n <= MAX_CHOICES else 0
 
     def position(self, value: Any) -> float:
@@ -72,7 +77,7 @@ class Decision:
         """Return the value at a position."""
         distribution = self.distribution
         if self.n_choices:
-            return _choices.choice_at(distribution, int(position))
+            return choice_at(distribution, int(position))
         assert isinstance(distribution, FloatDistribution | IntDistribution)
         return _values.from_unit(distribution, position)
 
@@ -109,3 +114,44 @@ class Decision:
             shares: np.ndarray = np.diff(edges) / (edges[-1] - edges[0])
             return shares
         return np.full(n, 1 / n)
+
+
+Walked = Sequence[tuple[Decision, float]]
+"""The decisions of one architecture in order, each with its position."""
+
+
+@dataclass(frozen=True)
+class EncodedWalks:
+    """The decisions of ``n`` trials, padded to ``t`` steps; all of shape ``(t, n)``.
+
+    Args:
+        decision: Index of the decision.
+        choice: Index of the choice; 0 where the decision is continuous.
+        number: The number in (0, 1); 0.5 where the decision is finite.
+        continuous: 1 where the decision is continuous, else 0.
+        mask: 1 where there is a decision, 0 where a trial has fewer than ``t``.
+    """
+
+    decision: Tensor
+    choice: Tensor
+    number: Tensor
+    continuous: Tensor
+    mask: Tensor
+
+
+def encode(decisions: Sequence[Decision], walks: Sequence[Walked]) -> EncodedWalks:
+    """Bring the decisions of trials into one batch; all must be among ``decisions``."""
+    index = {decision.key: i for i, decision in enumerate(decisions)}
+    shape = (max(map(len, walks)), len(walks))
+    decision, choice = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    number, continuous, mask = np.full(shape, 0.5), np.zeros(shape), np.zeros(shape)
+    for n, walk in enumerate(walks):
+        for t, (made, position) in enumerate(walk):
+            decision[t, n] = index[made.key]
+            mask[t, n] = 1
+            if made.n_choices:
+                choice[t, n] = int(position)
+            else:
+                number[t, n] = position
+                continuous[t, n] = 1
+    return EncodedWalks(*map(torch.from_numpy, (decision, choice, number, continuous, mask)))

@@ -17,10 +17,10 @@ from optuna.trial import TrialState
 
 from optuna_nas.samplers.core._history import violation_of
 from optuna_nas.samplers.policy._decisions import Decision
-from optuna_nas.samplers.policy._policy import Walked
+from optuna_nas.samplers.policy._decisions import Walked
 from optuna_nas.samplers.policy._rewards import Outcomes
 from optuna_nas.samplers.policy._rewards import penalties
-from optuna_nas.samplers.policy._rewards import Reward
+from optuna_nas.samplers.policy._settings import ControllerSettings
 from optuna_nas.spaces import SearchSpace
 
 
@@ -31,7 +31,7 @@ LOG_PROBS = "optuna_nas:log_probs"
 
 
 @dataclass(frozen=True)
-class Record:
+class Episode:
     """What is learned from one trial.
 
     Args:
@@ -50,32 +50,12 @@ class Block:
     """A closed block of trials.
 
     Args:
-        records: Its trials by number, those from which nothing is learned left out.
+        episodes: Its trials by number, those from which nothing is learned left out.
         digest: Hash of this block and all before it: equal digests mean equal histories.
     """
 
-    records: tuple[Record, ...]
+    episodes: tuple[Episode, ...]
     digest: str
-
-
-@dataclass(frozen=True)
-class BlockRules:
-    """How trials become blocks.
-
-    Args:
-        size: Number of consecutive trials of a block.
-        patience: A trial that is not finished when this many later ones are is left out for good.
-        reward: From values to rewards.
-        floor_reward: Reward of pruned and failed trials, and of the least infeasible ones; the
-            others are below it by up to 1.
-        learn_failures: Whether failed trials get the floor reward; else they are left out.
-    """
-
-    size: int
-    patience: int
-    reward: Reward
-    floor_reward: float
-    learn_failures: bool
 
 
 class Replay:
@@ -85,18 +65,18 @@ class Replay:
     and all blocks before it are closed.
 
     Args:
-        rules: How trials become blocks.
+        settings: How trials become blocks.
         directions: Directions of the study.
         space: If given, trials that are not of this space are left out.
     """
 
     def __init__(
         self,
-        rules: BlockRules,
+        settings: ControllerSettings,
         directions: Sequence[StudyDirection],
         space: SearchSpace | None,
     ) -> None:
-        self._rules = rules
+        self._settings = settings
         self._maximize = np.array([d == StudyDirection.MAXIMIZE for d in directions])
         self._space = space
         self._decisions: dict[tuple[str, str], Decision] = {}
@@ -110,7 +90,7 @@ class Replay:
         Args:
             trials: All trials of the study, sorted by number.
         """
-        size = self._rules.size
+        size = self._settings.block_size
         while True:
             start = len(self.blocks) * size
             members = trials[start : start + size]
@@ -122,11 +102,11 @@ class Replay:
         """Return the unfinished trials for which enough later ones have finished."""
         stalled = []
         n_later = 0
-        start = len(self.blocks) * self._rules.size
+        start = len(self.blocks) * self._settings.block_size
         for trial in reversed(trials[start:]):
             if trial.state.is_finished():
                 n_later += 1
-            elif n_later >= self._rules.patience and SKIPPED not in trial.system_attrs:
+            elif n_later >= self._settings.patience and SKIPPED not in trial.system_attrs:
                 stalled.append(trial)
         return stalled
 
@@ -134,12 +114,12 @@ class Replay:
         found = [(trial, self.walked(trial)) for trial in trials if self._is_learned(trial)]
         known = [(trial, walked) for trial, walked in found if walked]
         rewards = self._rewards_of([trial for trial, _ in known])
-        records = tuple(
-            Record(walked, _log_probs(trial, walked), reward)
+        episodes = tuple(
+            Episode(walked, _log_probs(trial, walked), reward)
             for (trial, walked), reward in zip(known, rewards, strict=True)
         )
         before = self.blocks[-1].digest if self.blocks else ""
-        return Block(records, _digest(before, records))
+        return Block(episodes, _digest(before, episodes))
 
     def _rewards_of(self, trials: Sequence[FrozenTrial]) -> list[float]:
         good = [_is_good(trial) for trial in trials]
@@ -150,7 +130,7 @@ class Replay:
         infeasible = [violation for violation in broken if violation > 0]
         self._violations += infeasible
         below = iter(penalties(self._violations, len(infeasible)))
-        floor = self._rules.floor_reward
+        floor = self._settings.floor_reward
         return [
             next(rewards) if is_good else floor - float(next(below)) if violation > 0 else floor
             for is_good, violation in zip(good, broken, strict=True)
@@ -159,7 +139,7 @@ class Replay:
     def _is_learned(self, trial: FrozenTrial) -> bool:
         if SKIPPED in trial.system_attrs:
             return False
-        return trial.state != TrialState.FAIL or self._rules.learn_failures
+        return trial.state != TrialState.FAIL or self._settings.learn_failures
 
     def walked(self, trial: FrozenTrial) -> Walked:
         """Return the decisions of a trial in order; nothing if it is not of the space."""
@@ -190,7 +170,7 @@ class Replay:
             return []
         values = np.array(self._values, dtype=float)
         outcomes = Outcomes(values, self._maximize, n_new, len(self.blocks))
-        rewards = np.asarray(self._rules.reward(outcomes), dtype=float)
+        rewards = np.asarray(self._settings.reward(outcomes), dtype=float)
         if rewards.shape != (n_new,) or not np.isfinite(rewards).all():
             raise ValueError(
                 f"Expected argument `reward` to return {n_new} finite numbers but got {rewards}."
@@ -221,15 +201,15 @@ def _log_probs(trial: FrozenTrial, walked: Walked) -> tuple[float, ...]:
     return tuple(float(known.get(decision.name, math.nan)) for decision, _ in walked)
 
 
-def _digest(before: str, records: Sequence[Record]) -> str:
+def _digest(before: str, episodes: Sequence[Episode]) -> str:
     text = json.dumps(
         [
             [
-                [(decision.key, position) for decision, position in record.walked],
-                record.log_probs,
-                record.reward,
+                [(decision.key, position) for decision, position in episode.walked],
+                episode.log_probs,
+                episode.reward,
             ]
-            for record in records
+            for episode in episodes
         ]
     )
     return hashlib.sha256((before + text).encode()).hexdigest()

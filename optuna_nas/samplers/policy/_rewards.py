@@ -147,15 +147,16 @@ def _finite(losses: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class MnasNetScalarization:
-    """Accuracy times (latency / target)^exponent, the soft trade-off of MnasNet.
+    """Quality times (latency / target)^exponent, the soft trade-off of MnasNet.
 
     Source: Tan et al., MnasNet: Platform-Aware Neural Architecture Search for Mobile, CVPR 2019,
-    equations 2 and 3; ``exponent`` -0.07 means that twice the latency is worth 5 % accuracy.
+    equations 2 and 3; ``exponent`` -0.07 means that twice the latency is worth 5 % more
+    quality.
 
     Args:
         target: Target latency, in the unit of the objective; above 0.
         exponent: The exponent ``w``; at most 0.
-        accuracy: Index of the objective that is the accuracy, in [0, 1] or in percent.
+        quality: Index of the objective that says how good a network is, above 0; more is better.
         latency: Index of the objective that is the latency, or any other cost above 0.
 
     Raises:
@@ -164,7 +165,7 @@ class MnasNetScalarization:
 
     target: float
     exponent: float = -0.07
-    accuracy: int = 0
+    quality: int = 0
     latency: int = 1
 
     def __post_init__(self) -> None:
@@ -177,8 +178,8 @@ class MnasNetScalarization:
 
     def __call__(self, outcomes: Outcomes) -> np.ndarray:
         """Return the product for every row, shape ``(n,)``."""
-        accuracy, latency = outcomes.values[:, self.accuracy], outcomes.values[:, self.latency]
-        product: np.ndarray = accuracy * (latency / self.target) ** self.exponent
+        quality, latency = outcomes.values[:, self.quality], outcomes.values[:, self.latency]
+        product: np.ndarray = quality * (latency / self.target) ** self.exponent
         return product
 
 
@@ -188,7 +189,7 @@ class ScoreReward:
 
     Args:
         scalarization: E.g. ``MnasNetScalarization(target=75.0)``.
-        factor: What scores are multiplied with, e.g. 0.01 for accuracies in percent.
+        factor: What scores are multiplied with, e.g. 0.01 for objectives in percent.
     """
 
     scalarization: Scalarization | None = None

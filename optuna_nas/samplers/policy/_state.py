@@ -24,7 +24,7 @@ Rows = Callable[[Decision], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
-class State:
+class PolicyState:
     """What a controller has learned from a number of blocks of trials; nothing changes it.
 
     Args:
@@ -43,7 +43,7 @@ class State:
         return any(decision.key == known.key for known in self.decisions)
 
 
-def extended(state: State, decisions: Iterable[Decision], rows: Rows) -> State:
+def extended(state: PolicyState, decisions: Iterable[Decision], rows: Rows) -> PolicyState:
     """Return a state that knows further decisions: their rows are appended to its tensors.
 
     The rows depend on the decision alone, so the order in which decisions appear in a study does
@@ -57,7 +57,7 @@ def extended(state: State, decisions: Iterable[Decision], rows: Rows) -> State:
     for decision in new.values():
         for name, addition in rows(decision).items():
             tensors[name] = torch.cat([tensors[name], addition]) if name in tensors else addition
-    return State((*state.decisions, *new.values()), tensors, state.baseline, state.n_updates)
+    return PolicyState((*state.decisions, *new.values()), tensors, state.baseline, state.n_updates)
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

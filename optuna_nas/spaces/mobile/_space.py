@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
 
-from optuna_nas.spaces import _encoding as encoding
 from optuna_nas.spaces._architecture import Architecture
 from optuna_nas.spaces._architecture import Choice
+from optuna_nas.spaces._encoding import path_graph
+from optuna_nas.spaces._encoding import read_path_graph
 from optuna_nas.spaces._space import SearchSpace
 from optuna_nas.spaces.mobile import _published as published
 from optuna_nas.spaces.mobile._graph import mobile_nodes
@@ -257,11 +258,11 @@ class MobileSpace(SearchSpace):
     def to_graph(self, architecture: Architecture) -> nx.DiGraph[Any]:
         """Return the chain of stem, blocks and head; nodes have ``operation`` and choices."""
         member = self.require_member(architecture)
-        return encoding.path_graph(self.name, mobile_nodes(member))
+        return path_graph(self.name, mobile_nodes(member))
 
     def from_graph(self, graph: nx.DiGraph[Any]) -> Architecture:
         """Read the graph encoding."""
-        nodes = encoding.read_path_graph(graph)
+        nodes = read_path_graph(graph)
         outside, stages = read_mobile_nodes(nodes)
         architecture = self._from_stages(outside, stages, "argument `graph`")
         if any(

@@ -70,8 +70,3 @@ def test_arguments() -> None:
         warm_start(study, CELL, ALMOST, 0)
     with pytest.raises(ValueError, match="`prior` to be of search space `chain`"):
         warm_start(study, ChainSpace(), ALMOST, 1)
-
-
-def test_a_prior_says_what_it_likes() -> None:
-    prior = Prior(CellSpace(n_nodes=2), {"edge_0_1": [0, 0, 1, 0, 0]})
-    assert repr(prior) == "<Prior of 'cell', most likely |nor_conv_1x1~0|>"

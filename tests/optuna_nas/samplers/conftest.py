@@ -1,7 +1,8 @@
-"""One storage of each kind for all tests of samplers."""
+"""For all tests of samplers: each sampler, and one storage of each kind."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import socket
 
@@ -13,7 +14,9 @@ from optuna.storages._grpc.server import make_server
 from optuna.storages.journal import JournalFileBackend
 import pytest
 
+from optuna_nas.samplers import ArchitectureSampler
 from tests.optuna_nas.samplers.databases import sqlite
+from tests.optuna_nas.samplers.sampler_table import SAMPLERS
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +46,9 @@ def storages(
         "journal": JournalStorage(JournalFileBackend(str(folder / "a.log"))),
         "grpc": grpc_proxy,
     }
+
+
+@pytest.fixture(params=list(SAMPLERS))
+def make(request: pytest.FixtureRequest) -> Callable[..., ArchitectureSampler]:
+    """One sampler after the other."""
+    return SAMPLERS[request.param]

@@ -15,21 +15,13 @@ import pytest
 from optuna_nas import CellSpace
 from optuna_nas import CustomSpace
 from optuna_nas.samplers import ArchitectureSampler
-from optuna_nas.samplers import LocalSearchSampler
-from optuna_nas.samplers.core._asked import Endings
-from optuna_nas.samplers.core._asked import Key
-from tests.optuna_nas.samplers.test_rules import CONTROLLERS
-from tests.optuna_nas.samplers.test_rules import SAMPLERS
+from tests.optuna_nas.samplers.sampler_table import CONTROLLERS
+from tests.optuna_nas.samplers.sampler_table import SAMPLERS
 
 
 CELL = CellSpace()
 A, B = IntDistribution(0, 2), IntDistribution(0, 3)
 ALL_PAIRS = set(itertools.product(range(3), range(4)))
-
-
-@pytest.fixture(params=list(SAMPLERS))
-def make(request: pytest.FixtureRequest) -> Callable[..., ArchitectureSampler]:
-    return SAMPLERS[request.param]
 
 
 def pair(trial: optuna.Trial) -> float:
@@ -67,25 +59,6 @@ def test_a_baseline_that_was_told_takes_nothing(make: Callable[..., Architecture
     study.tell(study.ask(), 0.5)
     study.optimize(pair, n_trials=10)
     assert len(set(pairs_of(study))) == 12
-
-
-def test_an_ending_is_refuted_in_any_order() -> None:
-    short: Key = (None, frozenset({("a", 1)}))
-    other: Key = (None, frozenset({("a", 2)}))
-    long: Key = (None, frozenset({("a", 1), ("b", 3)}))
-    proposal: Key = (None, frozenset({("a", 0), ("b", 0)}))
-    for order in itertools.permutations([(short, True), (other, True), (long, False)]):
-        endings = Endings()
-        for key, sampled in order:
-            endings.add(key, sampled=sampled)
-        assert list(endings.parts(proposal)) == []
-    endings = Endings()
-    for key in (other, long):
-        endings.add(key, sampled=True)
-    assert list(endings.parts(proposal)) == [(None, frozenset({("a", 0)}))]
-
-
-# With a space: parameters that the objective does not know.
 
 
 def cell_with(
@@ -143,19 +116,6 @@ def test_a_baseline_without_the_further_parameter_takes_no_architecture(
         study.add_trial(create_trial(params={"a": a}, distributions={"a": A}, value=0.0))
     study.optimize(pair, n_trials=12)
     assert len(set(pairs_of(study))) >= 11  # The first starts before both names are known.
-
-
-def test_local_search_leaves_an_added_optimum_with_a_foreign_parameter() -> None:
-    """It climbs on as if the parameter were not there, and restarts."""
-    seen = []
-    for extra in ({}, {"note": 0.5}):
-        study = optuna.create_study(
-            direction="maximize", sampler=LocalSearchSampler(seed=0, space=CELL, n_initial=3)
-        )
-        study.add_trial(cell_with(extra, value=9.0))  # Better than anything near it.
-        study.optimize(lambda t: len(set(CELL.suggest(t).values())), n_trials=60)
-        seen.append([{k: t.params[k] for k in CELL.distributions} for t in study.trials])
-    assert seen[0][2:] == seen[1][2:]
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLERS if name not in CONTROLLERS])

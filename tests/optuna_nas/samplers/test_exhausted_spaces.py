@@ -18,8 +18,8 @@ from optuna_nas import CustomSpace
 from optuna_nas.samplers import ArchitectureSampler
 from optuna_nas.samplers import RandomArchitectureSampler
 from optuna_nas.samplers.core._history import History
-from tests.optuna_nas.samplers.test_rules import CONTROLLERS
-from tests.optuna_nas.samplers.test_rules import SAMPLERS
+from tests.optuna_nas.samplers.sampler_table import CONTROLLERS
+from tests.optuna_nas.samplers.sampler_table import SAMPLERS
 
 
 SMALL = CustomSpace(
@@ -27,11 +27,6 @@ SMALL = CustomSpace(
     active_if={"b": lambda params: params["a"] == "x"},
 )
 SENTENCE = "All that .* can propose is evaluated or is being evaluated, .*`StopWhenExhausted`"
-
-
-@pytest.fixture(params=list(SAMPLERS))
-def make(request: pytest.FixtureRequest) -> Callable[..., ArchitectureSampler]:
-    return SAMPLERS[request.param]
 
 
 def small(trial: optuna.Trial) -> float:

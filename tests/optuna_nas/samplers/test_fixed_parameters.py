@@ -15,16 +15,10 @@ from optuna_nas import ChainSpace
 from optuna_nas import CustomSpace
 from optuna_nas.samplers import ArchitectureSampler
 from optuna_nas.samplers import LocalSearchSampler
-from tests.optuna_nas.samplers.test_rules import SAMPLERS
 
 
 CELL = CellSpace()
 CHAIN = ChainSpace()
-
-
-@pytest.fixture(params=list(SAMPLERS))
-def make(request: pytest.FixtureRequest) -> Callable[..., ArchitectureSampler]:
-    return SAMPLERS[request.param]
 
 
 def partially_fixed(params: dict[str, object], sampler: ArchitectureSampler) -> optuna.Study:

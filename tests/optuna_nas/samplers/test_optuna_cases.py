@@ -11,6 +11,7 @@ from optuna.testing.pytest_samplers import RelativeSamplerTestCase
 import pytest
 
 from optuna_nas.samplers import ActorCriticSampler
+from optuna_nas.samplers import ControllerSettings
 from optuna_nas.samplers import DDPGSampler
 from optuna_nas.samplers import GeneticSampler
 from optuna_nas.samplers import LocalSearchSampler
@@ -19,6 +20,9 @@ from optuna_nas.samplers import RandomArchitectureSampler
 from optuna_nas.samplers import RegularizedEvolutionSampler
 from optuna_nas.samplers import ReinforceSampler
 from optuna_nas.samplers import ScreeningSampler
+
+
+BLOCKS_OF_2 = ControllerSettings(block_size=2)
 
 
 class TestSamplers(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):
@@ -41,10 +45,10 @@ class TestSamplers(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjective
                 lambda: ScreeningSampler(optuna.samplers.TPESampler(), len, pool=2),
                 id="screening-tpe",
             ),
-            pytest.param(lambda: ReinforceSampler(block_size=2), id="reinforce"),
-            pytest.param(lambda: PPOSampler(block_size=2), id="ppo"),
-            pytest.param(lambda: ActorCriticSampler(block_size=2), id="actor-critic"),
-            pytest.param(lambda: DDPGSampler(block_size=2), id="ddpg"),
+            pytest.param(lambda: ReinforceSampler(settings=BLOCKS_OF_2), id="reinforce"),
+            pytest.param(lambda: PPOSampler(settings=BLOCKS_OF_2), id="ppo"),
+            pytest.param(lambda: ActorCriticSampler(settings=BLOCKS_OF_2), id="actor-critic"),
+            pytest.param(lambda: DDPGSampler(settings=BLOCKS_OF_2), id="ddpg"),
         ]
     )
     def sampler(self, request: pytest.FixtureRequest) -> Callable[[], BaseSampler]:

@@ -3,44 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import math
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import CategoricalDistribution
-from optuna.study import StudyDirection
-from optuna.trial import create_trial
-from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 import pytest
 
 from optuna_nas import Architecture
 from optuna_nas import ArchitectureObjective
-from optuna_nas import CellSpace
 from optuna_nas import Constraint
 from optuna_nas import CustomSpace
 from optuna_nas.samplers import ArchitectureSampler
 from optuna_nas.samplers import GeneticSampler
 from optuna_nas.samplers import LocalSearchSampler
 from optuna_nas.samplers import RegularizedEvolutionSampler
-from optuna_nas.samplers.core._domain import Domain
-from optuna_nas.samplers.core._foresight import Foresight
-from optuna_nas.samplers.core._history import History
-from optuna_nas.samplers.core._population import Population
-from optuna_nas.samplers.policy import RankReward
-from optuna_nas.samplers.policy import ReinforceSampler
-from optuna_nas.samplers.policy._replay import BlockRules
-from optuna_nas.samplers.policy._replay import Replay
-from optuna_nas.samplers.policy._rewards import penalties
+from optuna_nas.samplers import ReinforceSampler
 
 
-CELL = CellSpace()
 WIDTHS = (1, 2, 3, 4, 5)
 WIDE = CustomSpace({f"width_{i}": CategoricalDistribution(WIDTHS) for i in range(12)})
 FEW = Constraint("total", upper=26, function=lambda widths: sum(widths.values()))
 """3% of the architectures keep it, but no sampler is told of it."""
-
 SEARCHING: dict[str, Callable[..., ArchitectureSampler]] = {
     "genetic": GeneticSampler,
     "genetic-roulette": lambda **kwargs: GeneticSampler(
@@ -91,99 +76,6 @@ def test_pruned_violations_count_without_a_space_and_with_two_objectives(name: s
         study.optimize(objective, n_trials=80)
         found.append(len(study.get_trials(states=(TrialState.COMPLETE,))))
     assert np.mean(found) > 15  # By chance 4 of 80.
-
-
-# How they rank.
-
-
-def trial_of(
-    state: TrialState, violation: float, value: float | None = None, width: int = 1
-) -> FrozenTrial:
-    return create_trial(
-        state=state,
-        value=value,
-        params=dict.fromkeys(WIDE.distributions, width),
-        distributions=dict(WIDE.distributions),
-        system_attrs={"constraints": [violation, -1.0]},
-    )
-
-
-def history_of(trials: list[FrozenTrial]) -> History:
-    study = optuna.create_study(direction="maximize")
-    study.add_trials(trials)
-    return History.of(study, WIDE)
-
-
-def test_feasible_before_infeasible_and_these_by_violation() -> None:
-    history = history_of(
-        [
-            trial_of(TrialState.PRUNED, 3.0),
-            trial_of(TrialState.PRUNED, 1.0),
-            trial_of(TrialState.COMPLETE, 0.0, -5.0),
-            trial_of(TrialState.COMPLETE, 2.0, 9.0),
-            trial_of(TrialState.PRUNED, -1.0),  # By a pruner: nothing is known of it.
-            trial_of(TrialState.FAIL, 0.5),
-            trial_of(TrialState.COMPLETE, 0.0, 5.0),
-            trial_of(TrialState.PRUNED, math.inf),
-        ]
-    )
-    best_first = Population(history.individuals)
-    assert [individual.number for individual in best_first] == [6, 2, 1, 3, 0, 7]
-    shares = best_first.fitness_shares
-    np.testing.assert_allclose(shares, [1, 0, 0, 0, 0, 0])
-    assert set(history.unusable.values()) == {4}
-
-
-def test_foresight_needs_pruned_trials_and_predicts_their_violation() -> None:
-    domain = Domain(WIDE.distributions, WIDE, None)
-    rng = np.random.default_rng(0)
-
-    def violations(state: TrialState, n: int) -> History:
-        trials = []
-        for _ in range(n):
-            drawn = WIDE.sample(rng)
-            violation = FEW.violation(FEW.value_of(drawn))
-            infeasible = state == TrialState.PRUNED and violation > 0
-            trials.append(
-                create_trial(
-                    state=state if infeasible else TrialState.COMPLETE,
-                    value=None if infeasible else 0.0,
-                    params=dict(drawn),
-                    distributions=dict(WIDE.distributions),
-                    system_attrs={"constraints": [violation]},
-                )
-            )
-        return history_of(trials)
-
-    assert Foresight().violation(violations(TrialState.COMPLETE, 30), domain) is None
-    assert Foresight().violation(violations(TrialState.PRUNED, 9), domain) is None
-    foreseen = Foresight().violation(violations(TrialState.PRUNED, 100), domain)
-    assert foreseen is not None
-    by_width = [foreseen(dict.fromkeys(WIDE.distributions, width)) for width in WIDTHS]
-    assert by_width[0] == 0
-    assert by_width[2] < by_width[3] < by_width[4]
-
-
-# Controllers.
-
-
-def test_rewards_of_infeasible_trials_fall_with_their_violation() -> None:
-    rules = BlockRules(5, 9, RankReward(), -1.0, learn_failures=True)
-    replay = Replay(rules, [StudyDirection.MAXIMIZE], WIDE)
-    replay.update(
-        [
-            trial_of(TrialState.PRUNED, 3.0),
-            trial_of(TrialState.COMPLETE, 1.0, 8.0),
-            trial_of(TrialState.COMPLETE, 0.0, 1.0),
-            trial_of(TrialState.PRUNED, 0.0),
-            trial_of(TrialState.PRUNED, 2.0),
-        ]
-    )
-    rewards = [record.reward for record in replay.blocks[0].records]
-    np.testing.assert_allclose(rewards, [-2, -1, 0, -1, -1.5])
-    np.testing.assert_allclose(penalties([5, 1, 2, 3], 2), [1 / 3, 2 / 3])
-    assert penalties([7.0], 1) == [0]
-    assert len(penalties([], 0)) == 0
 
 
 def test_a_controller_learns_what_is_feasible() -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import CategoricalDistribution
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 from optuna.storages import BaseStorage
@@ -24,63 +23,16 @@ from optuna_nas import ChainSpace
 from optuna_nas import CustomSpace
 from optuna_nas import SearchSpace
 from optuna_nas.prior import Prior
-from optuna_nas.samplers import ActorCriticSampler
 from optuna_nas.samplers import ArchitectureSampler
-from optuna_nas.samplers import DDPGSampler
-from optuna_nas.samplers import GeneticSampler
-from optuna_nas.samplers import LocalSearchSampler
-from optuna_nas.samplers import PPOSampler
-from optuna_nas.samplers import RandomArchitectureSampler
-from optuna_nas.samplers import RegularizedEvolutionSampler
-from optuna_nas.samplers import ReinforceSampler
-from optuna_nas.samplers import ScreeningSampler
 from tests.optuna_nas.samplers.databases import sqlite
+from tests.optuna_nas.samplers.sampler_table import CONTROLLERS
+from tests.optuna_nas.samplers.sampler_table import SAMPLERS
 
-
-SAMPLERS: dict[str, Callable[..., ArchitectureSampler]] = {
-    "genetic": lambda **kwargs: GeneticSampler(population_size=8, **kwargs),
-    "genetic-replacing": lambda **kwargs: GeneticSampler(
-        population_size=6,
-        elite_size=1,
-        selection="roulette",
-        crossover="one_point",
-        **kwargs,
-    ),
-    "genetic-adaptive": lambda **kwargs: GeneticSampler(
-        selection="rank",
-        crossover="two_point",
-        mutation="step",
-        mutation_prob="adaptive",
-        **kwargs,
-    ),
-    "regularized-evolution": lambda **kwargs: RegularizedEvolutionSampler(**kwargs),
-    "local-search": lambda **kwargs: LocalSearchSampler(**kwargs),
-    "local-search-best": lambda **kwargs: LocalSearchSampler(
-        n_initial=3, improvement="best", order="random", **kwargs
-    ),
-    "random-architecture": lambda **kwargs: RandomArchitectureSampler(**kwargs),
-    "screening": lambda **kwargs: ScreeningSampler(
-        GeneticSampler(population_size=8, space=kwargs.get("space"), seed=kwargs.get("seed")),
-        len,
-        pool=3,
-        **kwargs,
-    ),
-    "reinforce": lambda **kwargs: ReinforceSampler(block_size=5, **kwargs),
-    "ppo": lambda **kwargs: PPOSampler(block_size=5, **kwargs),
-    "actor-critic": lambda **kwargs: ActorCriticSampler(block_size=5, **kwargs),
-    "ddpg": lambda **kwargs: DDPGSampler(block_size=5, **kwargs),
-}
 
 LEARNING = [name for name in SAMPLERS if not name.startswith("random")]
-CONTROLLERS = ("reinforce", "ppo", "actor-critic", "ddpg")
 
 CELL = CellSpace()
 CHAIN = ChainSpace()
-
-
-@pytest.fixture(params=list(SAMPLERS))
-def make(request: pytest.FixtureRequest) -> Callable[..., ArchitectureSampler]:
-    return SAMPLERS[request.param]
 
 
 @pytest.fixture(params=LEARNING)
@@ -550,31 +502,3 @@ def test_wrong_common_arguments(
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
         make(**kwargs)
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "sentence"),
-    [
-        ({"population_size": 1}, "`population_size` to be at least 2 but got 1"),
-        ({"crossover_prob": 1.5}, r"`crossover_prob` to be in \[0, 1\] but got 1.5"),
-        ({"mutation_prob": -0.1}, r"`mutation_prob` to be in \[0, 1\] but got -0.1"),
-        ({"mutation_prob": "high"}, r"`mutation_prob` to be in \[0, 1\] or \"adaptive\" but"),
-        ({"mutation": "jump"}, "`mutation` to be .* but got 'jump'"),
-        ({"elite_size": 21}, r"`elite_size` to be in \[0, 10\] but got 21"),
-        ({"selection": "best"}, "`selection` to be .* but got 'best'"),
-        ({"crossover": "three"}, "`crossover` to be .* but got 'three'"),
-        ({"tournament_size": 0}, "`size` to be at least 1 but got 0"),
-    ],
-)
-def test_wrong_arguments_of_genetic(kwargs: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        GeneticSampler(**kwargs)
-
-
-def test_categorical_values_stay_what_they_are() -> None:
-    distributions = {"c": CategoricalDistribution((None, True, 1.5, "a"))}
-    study = optuna.create_study(sampler=GeneticSampler(seed=0, population_size=2))
-    for _ in range(12):
-        trial = study.ask(distributions)
-        study.tell(trial, 0.0)
-    assert {type(t.params["c"]) for t in study.trials} == {type(None), bool, float, str}

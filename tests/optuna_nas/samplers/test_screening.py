@@ -13,8 +13,10 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
 from optuna.samplers import BaseSampler
+from optuna.samplers import RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
@@ -289,3 +291,20 @@ def test_categories_of_a_stock_sampler_stay_what_they_are() -> None:
     study = optuna.create_study(sampler=sampler)
     study.optimize(lambda trial: float(space.suggest(trial)["k"]), n_trials=20)
     assert {trial.params["k"] for trial in study.trials} == {1, 3, 5}
+
+
+SPACE = CustomSpace({"x": IntDistribution(1, 9), "z": FloatDistribution(0, 1, step=0.1)})
+
+
+def suggest(trial: optuna.Trial) -> float:
+    x, z = trial.suggest_int("x", 1, 9), trial.suggest_float("z", 0, 1, step=0.1)
+    return x + z + len(trial.suggest_categorical("c", ["a", "bb"]))
+
+
+def test_screening_of_another_sampler_takes_no_value_out_of_range() -> None:
+    sampler = ScreeningSampler(RandomSampler(seed=0), len, pool=3, n_warm_up=0, space=SPACE)
+    study = optuna.create_study(sampler=sampler)
+    study.enqueue_trial({"x": 99})
+    with pytest.warns(UserWarning, match="out of range"):
+        study.optimize(suggest, n_trials=2)
+    assert study.trials[0].params["x"] == 99

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 import warnings
 
-import numpy as np
 import optuna
 from optuna.distributions import FloatDistribution
 from optuna.distributions import IntDistribution
@@ -16,34 +15,9 @@ from optuna.trial import TrialState
 import pytest
 
 from optuna_nas import CustomSpace
-from optuna_nas.samplers import ScreeningSampler
-from optuna_nas.samplers.core import _values
-from tests.optuna_nas.samplers.test_rules import SAMPLERS
 
 
 SPACE = CustomSpace({"x": IntDistribution(1, 9), "z": FloatDistribution(0, 1, step=0.1)})
-
-
-@pytest.fixture(params=list(SAMPLERS))
-def make(request: pytest.FixtureRequest) -> Callable[..., BaseSampler]:
-    return SAMPLERS[request.param]
-
-
-# Float steps.
-
-
-@pytest.mark.parametrize(("low", "high", "step"), [(0.0, 1.0, 0.1), (0.3, 0.9, 0.1), (-1, 2, 0.3)])
-def test_steps_to_nearby_values_stay_on_the_grid(low: float, high: float, step: float) -> None:
-    distribution = FloatDistribution(low, high, step=step)
-    n = round((high - low) / step)
-    grid = [round(low + k * step, 9) for k in range(n + 1)]
-    walked = [distribution.low]
-    while len(walked) <= n:
-        walked.append(_values.nearby(distribution, walked[-1])[-1])
-    assert walked == grid
-    assert _values.nearby(distribution, distribution.high) == [grid[-2]]
-    units = np.linspace(0, 1, 50)
-    assert {_values.from_unit(distribution, unit) for unit in units} == set(grid)
 
 
 def test_floats_with_a_step_are_proposed_on_the_grid(make: Callable[..., BaseSampler]) -> None:
@@ -51,9 +25,6 @@ def test_floats_with_a_step_are_proposed_on_the_grid(make: Callable[..., BaseSam
     study.optimize(lambda t: t.suggest_float("z", 0, 3, step=0.1), n_trials=40)
     grid = {round(0.1 * k, 9) for k in range(31)}
     assert {t.params["z"] for t in study.trials} <= grid
-
-
-# Choices without a hash.
 
 
 @pytest.mark.filterwarnings("ignore:Choices for a categorical distribution should be")
@@ -73,9 +44,6 @@ def test_lists_as_choices(make: Callable[..., BaseSampler], with_space: bool) ->
     params = [t.params for t in study.trials]
     assert all(one["c"] in choices for one in params)
     assert len({repr(sorted(one.items())) for one in params}) >= 39
-
-
-# Enqueued values that the distribution does not hold.
 
 
 def suggest(trial: optuna.Trial) -> float:
@@ -107,12 +75,3 @@ def test_enqueued_value_out_of_range(
         assert trial.state == TrialState.COMPLETE
         assert 1 <= trial.params["x"] <= 9
         assert 0 <= trial.params["z"] <= 1
-
-
-def test_screening_of_another_sampler_takes_no_value_out_of_range() -> None:
-    sampler = ScreeningSampler(RandomSampler(seed=0), len, pool=3, n_warm_up=0, space=SPACE)
-    study = optuna.create_study(sampler=sampler)
-    study.enqueue_trial({"x": 99})
-    with pytest.warns(UserWarning, match="out of range"):
-        study.optimize(suggest, n_trials=2)
-    assert study.trials[0].params["x"] == 99

@@ -166,3 +166,30 @@ def test_graph_by_hand() -> None:
 def test_graphs_that_are_no_chain(graph: nx.DiGraph[Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         SPACE.from_graph(graph)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"max_depth": 1, "max_dense_depth": 0},
+        {"max_depth": 17},
+        {"max_depth": 60, "max_dense_depth": 9, "pool_sizes": (2, 3, 4), "poolings": ("max",)},
+    ],
+)
+def test_size_of_chains_in_closed_form(arguments: dict[str, Any]) -> None:
+    space = ChainSpace(**arguments)
+    default: dict[str, Any] = {
+        "max_depth": 6,
+        "filters": (8, 16, 32, 64),
+        "kernel_sizes": (3, 5),
+        "poolings": ("max", "avg"),
+        "pool_sizes": (2,),
+        "max_dense_depth": 2,
+        "units": (32, 64, 128),
+    }
+    a = default | arguments
+    layer = len(a["filters"]) * len(a["kernel_sizes"]) + len(a["poolings"]) * len(a["pool_sizes"])
+    convolutional = sum(layer**depth for depth in range(1, a["max_depth"] + 1))
+    dense = sum(len(a["units"]) ** depth for depth in range(a["max_dense_depth"] + 1))
+    assert space.size == convolutional * dense

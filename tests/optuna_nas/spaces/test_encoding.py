@@ -19,7 +19,7 @@ import pytest
 from optuna_nas import Architecture
 from optuna_nas import CustomSpace
 from optuna_nas import SearchSpace
-from optuna_nas.spaces._encoding import MAX_NUMERICAL_CHOICES
+from optuna_nas.spaces._choices import MAX_NUMERICAL_CHOICES
 from tests.optuna_nas.spaces.space_table import draw
 from tests.optuna_nas.spaces.space_table import EXAMPLES
 from tests.optuna_nas.spaces.space_table import SEEDS

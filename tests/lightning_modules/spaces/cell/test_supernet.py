@@ -11,10 +11,11 @@ import torch
 from torch import nn
 from torch import Tensor
 
-from lightning_modules import build_network
-from lightning_modules.spaces.cell.operations import make_operation
+from lightning_modules import build_cell_backbone
+from lightning_modules import Classification
+from lightning_modules import make_operation
+from lightning_modules.spaces.cell import CellSupernet
 from lightning_modules.supernet import build_supernet
-from lightning_modules.supernet import CellSupernet
 from lightning_modules.supernet import Gate
 from lightning_modules.supernet import inherit_weights
 from lightning_modules.supernet import MixedOperation
@@ -26,9 +27,9 @@ from optuna_nas.prior import Prior
 
 
 SPACE = CellSpace()
+TASK = Classification(3)
 SIZES: dict[str, Any] = {
     "input_shape": (2, 8, 7),
-    "num_classes": 3,
     "channels": 4,
     "cells_per_stage": 1,
     "stages": 2,
@@ -38,13 +39,17 @@ SIZES: dict[str, Any] = {
 def make(space: SearchSpace = SPACE, **arguments: Any) -> CellSupernet:
     """Return a supernet in which weights, normalisation and statistics are all of their own."""
     torch.manual_seed(0)
-    supernet = build_supernet(space, **{**SIZES, **arguments})
+    supernet = build_supernet(space, TASK, **{**SIZES, **arguments})
     assert isinstance(supernet, CellSupernet)
     with torch.no_grad():
         for tensor in supernet.state_dict().values():
             if tensor.is_floating_point() and tensor.ndim == 1:
                 tensor.uniform_(0.5, 1.5)
     return supernet
+
+
+def build(architecture: Architecture) -> nn.Module:
+    return TASK.network(build_cell_backbone(architecture, **SIZES))
 
 
 def cell(*operations: str) -> Architecture:
@@ -74,7 +79,7 @@ SPACES: dict[str, SearchSpace] = {
 def assert_path_is_network(
     supernet: CellSupernet, architecture: Architecture, training: bool
 ) -> None:
-    network = build_network(architecture, **SIZES)
+    network = build(architecture)
     inherit_weights(network, supernet, architecture)
     supernet.train(training)
     network.train(training)
@@ -123,7 +128,7 @@ def test_a_path_computes_its_own_live_operations_alone(sampled: bool) -> None:
     supernet(torch.randn(3, *SIZES["input_shape"]), gates)
     expected = {"edge_0_1": "nor_conv_3x3", "edge_0_3": "nor_conv_3x3", "edge_1_3": "skip_connect"}
     assert sorted(called) == sorted(
-        f"cells.{i}.edges.{edge}.choices.{operation}"
+        f"backbone.cells.{i}.edges.{edge}.choices.{operation}"
         for i in (0, 2)
         for edge, operation in expected.items()
     )
@@ -140,7 +145,7 @@ def test_inherited_names_and_shapes_are_those_of_the_single_network(name: str) -
     space, rng = SPACES[name], np.random.default_rng(1)
     supernet = make(space)
     for architecture in [space.sample(rng) for _ in range(20)]:
-        own = build_network(architecture, **SIZES).state_dict()
+        own = build(architecture).state_dict()
         found = supernet.inherited_state(architecture)
         assert {n: t.shape for n, t in found.items()} == {n: t.shape for n, t in own.items()}
 
@@ -148,16 +153,16 @@ def test_inherited_names_and_shapes_are_those_of_the_single_network(name: str) -
 def test_inherited_tensors_are_those_of_the_choice() -> None:
     supernet = make()
     found = supernet.inherited_state(cell("3s1pn3"))
-    name = "cells.0.edges.edge_1_2.conv.weight"
-    held = "network.cells.0.edges.edge_1_2.choices.nor_conv_1x1.conv.weight"
+    name = "backbone.cells.0.edges.edge_1_2.conv.weight"
+    held = "network.backbone.cells.0.edges.edge_1_2.choices.nor_conv_1x1.conv.weight"
     assert found[name].data_ptr() == supernet.state_dict()[held].data_ptr()
 
 
 def test_normalisation_without_learned_weights_leaves_out_its_weights_alone() -> None:
     supernet, architecture = make(affine=False), cell("333333")
-    own = build_network(architecture, **SIZES).state_dict()
+    own = build(architecture).state_dict()
     missing = set(own) - set(supernet.inherited_state(architecture))
-    edge = [f"cells.{i}.edges.{e}.norm." for i in (0, 2) for e in architecture]
+    edge = [f"backbone.cells.{i}.edges.{e}.norm." for i in (0, 2) for e in architecture]
     assert missing == {f"{e}{part}" for e in edge for part in ("weight", "bias")}
 
 
@@ -193,7 +198,7 @@ def by_hand(
     scales: Mapping[str, Any],
 ) -> Tensor:
     """Compute a network of two stages of one cell with the mixtures written out."""
-    network = supernet.network
+    network, head = supernet.network.backbone, supernet.network.head
     x = network.stem(images)
     for i in (0, 1, 2):
         if i == 1:
@@ -208,7 +213,7 @@ def by_hand(
                     total += scales[edge] * weights[edge][k] * operation(nodes[source])
             nodes.append(total)
         x = nodes[3]
-    return network.classifier(torch.relu(network.norm(x)).mean(dim=(2, 3)))
+    return head(torch.relu(network.norm(x)).mean(dim=(2, 3)))
 
 
 @pytest.mark.parametrize("scaled", [False, True])

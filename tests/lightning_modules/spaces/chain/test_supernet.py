@@ -10,30 +10,32 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_modules import build_network
-from lightning_modules.costs.latency_terms import choices_of
+from lightning_modules import build_chain_backbone
+from lightning_modules import Classification
+from lightning_modules.spaces.chain import ChainSupernet
 from lightning_modules.supernet import build_supernet
-from lightning_modules.supernet import ChainSupernet
 from lightning_modules.supernet import Gate
 from lightning_modules.supernet import inherit_weights
 from lightning_modules.supernet import recalibrate
 from lightning_modules.supernet._evaluate import batch_statistics
-from lightning_modules.supernet.relaxations import Batch
 from lightning_modules.supernet.relaxations import Darts
 from lightning_modules.supernet.relaxations import Gdas
 from lightning_modules.supernet.relaxations import LogitRelaxation
 from lightning_modules.supernet.relaxations import PartialChannels
+from lightning_modules.supernet.relaxations import Samples
 from lightning_modules.supernet.relaxations import Step
 from optuna_nas import Architecture
 from optuna_nas import ChainSpace
 from optuna_nas import SearchSpace
 from optuna_nas.prior import Prior
+from optuna_nas.spaces import choices_of
 
 
 SPACE = ChainSpace(
     max_depth=4, filters=(6, 3, 8), kernel_sizes=(5, 1, 3), pool_sizes=(2, 3), units=(4, 9)
 )
 SHAPE = (2, 9, 8)
+TASK = Classification(3)
 SPACES: dict[str, SearchSpace] = {
     "whole": SPACE,
     "default": ChainSpace(max_depth=3),
@@ -53,7 +55,7 @@ SPACES: dict[str, SearchSpace] = {
 def make(space: SearchSpace = SPACE, **arguments: Any) -> ChainSupernet:
     """Return a supernet in which weights, normalisation and statistics are all of their own."""
     torch.manual_seed(0)
-    supernet = build_supernet(space, input_shape=SHAPE, num_classes=3, **arguments)
+    supernet = build_supernet(space, TASK, input_shape=SHAPE, **arguments)
     assert isinstance(supernet, ChainSupernet)
     with torch.no_grad():
         for tensor in supernet.state_dict().values():
@@ -67,7 +69,7 @@ def images(n: int = 4) -> Tensor:
 
 
 def build(architecture: Architecture) -> torch.nn.Module:
-    return build_network(architecture, input_shape=SHAPE, num_classes=3)
+    return TASK.network(build_chain_backbone(architecture, input_shape=SHAPE))
 
 
 # Paths.
@@ -105,17 +107,17 @@ def test_inherited_names_and_shapes_are_those_of_the_single_network(name: str) -
 
 def test_a_kernel_is_the_centre_and_the_first_channels_of_the_largest() -> None:
     supernet = make()
-    whole = supernet.state_dict()["network.layers.layer_2.conv.weight"]
+    whole = supernet.state_dict()["network.backbone.layers.layer_2.conv.weight"]
     assert whole.shape == (8, 8, 5, 5)
     found = supernet.inherited_state(SPACE.from_string("C6k1-C3k3"))
-    assert torch.equal(found["features.layer_2.conv.weight"], whole[:3, :6, 1:4, 1:4])
+    assert torch.equal(found["backbone.features.layer_2.conv.weight"], whole[:3, :6, 1:4, 1:4])
 
 
 def test_the_first_dense_layer_has_weights_for_each_size_of_the_map() -> None:
     supernet = make()
     for text, size in [("C3k1-O4", (9, 8)), ("C3k1-Smax2-O4", (5, 4)), ("C3k1-Smax3-O4", (3, 3))]:
-        found = supernet.inherited_state(SPACE.from_string(text))["dense.dense_1.weight"]
-        held = supernet.state_dict()[f"network.head.first.{size[0]}x{size[1]}.weight"]
+        found = supernet.inherited_state(SPACE.from_string(text))["backbone.dense.dense_1.weight"]
+        held = supernet.state_dict()[f"network.backbone.dense.first.{size[0]}x{size[1]}.weight"]
         assert held.shape == (9, 8 * size[0] * size[1])
         rows = held.reshape(9, 8, *size)[:4, :3]
         assert torch.equal(found, rows.reshape(4, -1))
@@ -126,15 +128,18 @@ def test_gradients_of_a_path_stay_in_its_part() -> None:
     supernet(images(), supernet.path(SPACE.from_string("C3k3-Smax2-O4"))).square().sum().backward()
     grads = {n: p.grad for n, p in supernet.network.named_parameters() if p.grad is not None}
     assert set(grads) == {
-        "layers.layer_1.conv.weight",
-        "layers.layer_1.norm.weight",
-        "layers.layer_1.norm.bias",
-        "head.first.5x4.weight",
-        "head.first.5x4.bias",
-        "head.classifiers.dense.weight",
-        "head.classifiers.dense.bias",
+        "backbone.layers.layer_1.conv.weight",
+        "backbone.layers.layer_1.norm.weight",
+        "backbone.layers.layer_1.norm.bias",
+        "backbone.dense.first.5x4.weight",
+        "backbone.dense.first.5x4.bias",
+        "head.weight",
+        "head.bias",
     }
-    grad = grads["layers.layer_1.conv.weight"]
+    columns = grads["head.weight"][:, 8 : 8 + 4]  # Behind the 8 channels of a pooled map.
+    assert columns.any()
+    assert grads["head.weight"].count_nonzero() == columns.count_nonzero()
+    grad = grads["backbone.layers.layer_1.conv.weight"]
     assert grad[:3, :, 1:4, 1:4].any()
     assert grad.count_nonzero() == grad[:3, :, 1:4, 1:4].count_nonzero()
 
@@ -228,7 +233,8 @@ def test_mixtures_of_kernels_filters_poolings_and_units_are_sums_of_outputs() ->
             dense_1_units=units,
         ),
     )
-    layer, head = supernet.network.layers["layer_1"], supernet.network.head
+    backbone = supernet.network.backbone
+    layer = backbone.layers["layer_1"]
     weight = layer.conv.weight[:, :2]
     outputs = [  # Kernel sizes 5, 1 and 3.
         F.conv2d(batch, weight, padding=2),
@@ -246,9 +252,10 @@ def test_mixtures_of_kernels_filters_poolings_and_units_are_sums_of_outputs() ->
         padded.append(part)
     x = sum(w * part for w, part in zip(filters, padded, strict=True))
     x = 0.7 * F.max_pool2d(x, 2, ceil_mode=True) + 0.3 * F.avg_pool2d(x, 2, ceil_mode=True)
-    y = torch.relu(head.first["5x4"](x.flatten(1)))
+    y = torch.relu(backbone.dense.first["5x4"](x.flatten(1)))
     narrow = torch.cat([y[:, :4], torch.zeros_like(y[:, 4:])], dim=1)
-    expected = head.classifiers["dense"](0.25 * narrow + 0.75 * y)
+    features = torch.cat([torch.zeros(len(y), 8), 0.25 * narrow + 0.75 * y], dim=1)
+    expected = supernet.network.head(features)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
@@ -283,7 +290,7 @@ def test_every_active_decision_gets_a_gradient(relaxation: type[LogitRelaxation]
     supernet = make(space, affine=False)
     learned = relaxation(supernet)
     step = Step(3, 0.2, 0.1)
-    batch = Batch(images(8), torch.arange(8) % 3)
+    batch = Samples(images(8), torch.arange(8) % 3)
     gates = learned.gates(supernet, step, 1)
     learned.architecture_step(supernet, batch, batch, step, lambda loss: loss.backward())
     params: dict[str, Any] = {}

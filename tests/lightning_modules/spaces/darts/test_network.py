@@ -11,13 +11,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lightning_modules import build_darts_network
-from lightning_modules import build_network
+from lightning_modules import build_darts_backbone
 from lightning_modules import CELL_OPERATIONS
+from lightning_modules import Classification
 from lightning_modules import count_macs
 from lightning_modules import count_params
 from lightning_modules import DartsCell
-from lightning_modules import DartsNetwork
 from lightning_modules import TrainingEvaluator
 from lightning_modules.data import DigitsDataModule
 from lightning_modules.spaces.darts.operations import FactorizedConv
@@ -37,11 +36,12 @@ SPACE = DartsSpace()
 NASNET = DartsSpace.nasnet()
 
 
-def on_meta(architecture: Architecture, channels: int, cells: int) -> DartsNetwork:
+def on_meta(architecture: Architecture, channels: int, cells: int) -> nn.Module:
     with torch.device("meta"):
-        return build_darts_network(
-            architecture, input_shape=(3, 32, 32), num_classes=10, channels=channels, cells=cells
+        backbone = build_darts_backbone(
+            architecture, input_shape=(3, 32, 32), channels=channels, cells=cells
         )
+        return Classification(10).network(backbone)
 
 
 # Sizes.
@@ -144,21 +144,27 @@ def test_affine_false_leaves_normalisation_without_weights() -> None:
 
 @pytest.mark.parametrize("input_shape", [(1, 8, 8), (3, 15, 9), (1, 28, 28)])
 @pytest.mark.parametrize("cells", [1, 2, 3, 5])
-def test_any_member_maps_images_to_logits(input_shape: tuple[int, int, int], cells: int) -> None:
+def test_any_member_maps_images_to_features(input_shape: tuple[int, int, int], cells: int) -> None:
     rng = np.random.default_rng(cells)
     for space in (SPACE, NASNET, DartsSpace(concat="loose", distinct=False)):
-        network = build_network(
-            space.sample(rng), input_shape=input_shape, num_classes=7, channels=4, cells=cells
+        backbone = build_darts_backbone(
+            space.sample(rng), input_shape=input_shape, channels=4, cells=cells
         )
-        logits = network(torch.randn(2, *input_shape))
-        assert logits.shape == (2, 7)
-        logits.sum().backward()
-        assert all(parameter.grad is not None for parameter in network.parameters())
+        images = torch.randn(2, *input_shape)
+        features = backbone(images)
+        assert features.shape == (2, backbone.n_features)
+        shapes = [tuple(x.shape[1:2]) + tuple(x.shape[2:]) for x in backbone.feature_maps(images)]
+        assert shapes == [
+            (channels, *(-(-side // stride) for side in input_shape[1:]))
+            for channels, stride in backbone.maps
+        ]
+        features.sum().backward()
+        assert all(parameter.grad is not None for parameter in backbone.parameters())
 
 
 def test_where_the_reductions_are() -> None:
-    network = build_darts_network(
-        SPACE.from_string(DARTS_V2), input_shape=(1, 9, 9), num_classes=3, channels=4, cells=6
+    network = build_darts_backbone(
+        SPACE.from_string(DARTS_V2), input_shape=(1, 9, 9), channels=4, cells=6
     )
     shapes: list[torch.Size] = []
     for cell in network.cells:
@@ -175,17 +181,17 @@ def test_where_the_reductions_are() -> None:
 
 
 def test_names_are_stable() -> None:
-    network = build_darts_network(
-        NASNET.from_string(NASNET_A), input_shape=(1, 8, 8), num_classes=3, channels=4, cells=3
+    network = build_darts_backbone(
+        NASNET.from_string(NASNET_A), input_shape=(1, 8, 8), channels=4, cells=3
     )
     names = {name for name, _ in network.named_parameters()}
     assert "cells.0.edges.edge_0_2.units.unit_2.norm.weight" in names
     assert "cells.0.edges.edge_0_3_b.units.unit_1.depthwise.weight" in names
-    assert {"stem.conv.weight", "cells.1.preprocess_0.conv.weight", "classifier.bias"} <= names
+    assert {"stem.conv.weight", "cells.1.preprocess_0.conv.weight"} <= names
 
 
 def test_what_cannot_be_built() -> None:
-    build = functools.partial(build_darts_network, input_shape=(1, 8, 8), num_classes=3)
+    build = functools.partial(build_darts_backbone, input_shape=(1, 8, 8))
     with pytest.raises(ValueError, match="decisions like `normal_2_inputs` but got Arch"):
         build(Architecture("darts", {}))
     own = DartsSpace(n_nodes=1, operations=("conv_9x9",))
@@ -208,9 +214,7 @@ def build_cell(nodes: str, *, reduction: bool) -> DartsCell:
         f"Genotype(normal=[{edges}],normal_concat={concat},"
         f"reduce=[{edges}],reduce_concat={concat})"
     )
-    network = build_darts_network(
-        architecture, input_shape=(3, 9, 9), num_classes=3, channels=4, cells=4
-    )
+    network = build_darts_backbone(architecture, input_shape=(3, 9, 9), channels=4, cells=4)
     cell = network.cells[1 if reduction else 0]
     assert isinstance(cell, DartsCell)
     return cell.eval()
@@ -265,8 +269,8 @@ def test_equal_keys_are_equal_functions(
 
 def test_a_search_with_the_training_evaluator() -> None:
     space = DartsSpace(n_nodes=2)
-    build = functools.partial(
-        build_darts_network, input_shape=(1, 8, 8), num_classes=10, channels=8, cells=2
+    build = Classification(10).builder(
+        functools.partial(build_darts_backbone, input_shape=(1, 8, 8), channels=8, cells=2)
     )
     evaluator = TrainingEvaluator(
         build, DigitsDataModule(batch_size=32), metrics=("val_accuracy", "params")

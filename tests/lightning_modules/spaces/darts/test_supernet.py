@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_modules import build_network
+from lightning_modules import build_darts_backbone
+from lightning_modules import Classification
 from lightning_modules import Latency
 from lightning_modules import LatencyTable
+from lightning_modules.spaces.darts import DartsSupernet
 from lightning_modules.supernet import build_supernet
-from lightning_modules.supernet import DartsSupernet
 from lightning_modules.supernet import Gate
 from lightning_modules.supernet import inherit_weights
 from lightning_modules.supernet.relaxations import Gdas
@@ -33,7 +34,8 @@ from optuna_nas.spaces import NASNET_OPERATIONS
 SPACE = DartsSpace()
 FEW = ("none", "max_pool_3x3", "skip_connect", "sep_conv_3x3")
 SMALL = DartsSpace(n_nodes=3, operations=FEW)
-SIZES: dict[str, Any] = {"input_shape": (2, 9, 8), "num_classes": 3, "channels": 2, "cells": 3}
+TASK = Classification(3)
+SIZES: dict[str, Any] = {"input_shape": (2, 9, 8), "channels": 2, "cells": 3}
 TWINS = DartsSpace(n_nodes=3, operations=FEW, distinct=False)
 SPACES: dict[str, SearchSpace] = {
     "whole": SPACE,
@@ -54,7 +56,7 @@ SPACES: dict[str, SearchSpace] = {
 def make(space: SearchSpace, **arguments: Any) -> DartsSupernet:
     """Return a supernet in which weights, normalisation and statistics are all of their own."""
     torch.manual_seed(0)
-    supernet = build_supernet(space, **{**SIZES, **arguments})
+    supernet = build_supernet(space, TASK, **{**SIZES, **arguments})
     assert isinstance(supernet, DartsSupernet)
     with torch.no_grad():
         for tensor in supernet.state_dict().values():
@@ -63,13 +65,17 @@ def make(space: SearchSpace, **arguments: Any) -> DartsSupernet:
     return supernet
 
 
+def build(architecture: Architecture) -> torch.nn.Module:
+    return TASK.network(build_darts_backbone(architecture, **SIZES))
+
+
 # Paths.
 
 
 def assert_path_is_network(
     supernet: DartsSupernet, architecture: Architecture, training: bool
 ) -> None:
-    network = build_network(architecture, **SIZES)
+    network = build(architecture)
     inherit_weights(network, supernet, architecture)
     supernet.train(training)
     network.train(training)
@@ -115,14 +121,14 @@ def test_inherited_names_and_shapes_are_those_of_the_single_network(name: str) -
     space, rng = SPACES[name], np.random.default_rng(1)
     supernet = make(space)
     for architecture in [space.sample(rng) for _ in range(5)]:
-        own = build_network(architecture, **SIZES).state_dict()
+        own = build(architecture).state_dict()
         found = supernet.inherited_state(architecture)
         assert {n: t.shape for n, t in found.items()} == {n: t.shape for n, t in own.items()}
 
 
 def test_normalisation_without_learned_weights_leaves_out_its_weights_alone() -> None:
     supernet, architecture = make(SPACE, affine=False), SPACE.from_string(DARTS_V2)
-    own = build_network(architecture, **SIZES)
+    own = build(architecture)
     found = supernet.inherited_state(architecture)
     norms = {
         f"{name}.{part}"
@@ -160,8 +166,8 @@ def test_soft_gates_are_the_weighted_sum() -> None:
     weights = {gate: torch.rand(4) for gate in supernet.choices}
     gates = {name: Gate((0, 1, 2, 3), w) for name, w in weights.items()}
     images = torch.randn(3, *SIZES["input_shape"])
-    cell = supernet.network.cells[0]
-    stem = supernet.network.stem(images)
+    backbone = supernet.network.backbone
+    cell, stem = backbone.cells[0], backbone.stem(images)
     nodes = [cell.preprocess_0(stem), cell.preprocess_1(stem)]
     for target in (2, 3, 4):
         terms = [
@@ -171,7 +177,7 @@ def test_soft_gates_are_the_weighted_sum() -> None:
         ]
         nodes.append(torch.stack(terms).sum(dim=0))
     pooled = torch.cat(nodes[2:], dim=1).mean(dim=(2, 3))
-    expected = supernet.network.classifier(pooled)
+    expected = supernet.network.head(pooled)
     torch.testing.assert_close(supernet(images, gates), expected, atol=1e-5, rtol=0)
 
 
@@ -334,7 +340,7 @@ def test_derive_agrees_with_sorting_the_edges(seed: int) -> None:
 
 def test_sampled_gates_have_finite_gradients_through_the_expected_latency() -> None:
     supernet = make(SMALL)
-    table = LatencyTable("darts", SMALL.distributions, SIZES, {})
+    table = LatencyTable("darts", SMALL.distributions, {"task": TASK, **SIZES}, {})
     for k, (_, name) in enumerate(table.operations):
         table.record(name, Latency(1.0 + k, 0.0))
     relaxation = Gdas(supernet)
@@ -349,7 +355,7 @@ def test_sampled_gates_have_finite_gradients_through_the_expected_latency() -> N
 
 def test_the_expected_latency_of_certain_edges_is_that_of_their_architecture() -> None:
     supernet = make(SMALL)
-    table = LatencyTable("darts", SMALL.distributions, SIZES, {})
+    table = LatencyTable("darts", SMALL.distributions, {"task": TASK, **SIZES}, {})
     for k, (_, name) in enumerate(table.operations):
         table.record(name, Latency(1.0 + k, 0.0))
     architecture = without_none(SMALL, SMALL.sample(np.random.default_rng(7)))

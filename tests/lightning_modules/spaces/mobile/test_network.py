@@ -11,12 +11,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lightning_modules import build_mobile_network
-from lightning_modules import build_network
+from lightning_modules import build_mobile_backbone
+from lightning_modules import Classification
 from lightning_modules import count_macs
 from lightning_modules import count_params
 from lightning_modules import InvertedBottleneck
-from lightning_modules import MobileNetwork
 from lightning_modules import TrainingEvaluator
 from lightning_modules.data import DigitsDataModule
 from lightning_modules.spaces.mobile.network import SqueezeExcitation
@@ -31,9 +30,10 @@ from optuna_nas.spaces import MobileStage
 SPACE = MobileSpace()
 
 
-def on_meta(architecture: Architecture) -> MobileNetwork:
+def on_meta(architecture: Architecture) -> nn.Module:
     with torch.device("meta"):
-        return build_mobile_network(architecture, input_shape=(3, 224, 224), num_classes=1000)
+        backbone = build_mobile_backbone(architecture, input_shape=(3, 224, 224))
+        return Classification(1000).network(backbone)
 
 
 # Published costs.
@@ -118,14 +118,14 @@ def test_when_the_input_is_added(channels_out: int, stride: int, residual: bool)
 
 
 @pytest.mark.parametrize("input_shape", [(1, 28, 28), (3, 32, 40), (1, 8, 8), (3, 64, 64)])
-def test_any_member_maps_images_to_logits(input_shape: tuple[int, int, int]) -> None:
+def test_any_member_maps_images_to_features(input_shape: tuple[int, int, int]) -> None:
     rng = np.random.default_rng(0)
     for _ in range(4):
-        network = build_network(SPACE.sample(rng), input_shape=input_shape, num_classes=7)
-        logits = network(torch.randn(2, *input_shape))
-        assert logits.shape == (2, 7)
-        logits.sum().backward()
-        assert all(parameter.grad is not None for parameter in network.parameters())
+        backbone = build_mobile_backbone(SPACE.sample(rng), input_shape=input_shape)
+        features = backbone(torch.randn(2, *input_shape))
+        assert features.shape == (2, backbone.n_features)
+        features.sum().backward()
+        assert all(parameter.grad is not None for parameter in backbone.parameters())
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_any_member_maps_images_to_logits(input_shape: tuple[int, int, int]) -> 
     ids=["fbnet", "mobilenet-v3", "efficientnet"],
 )
 def test_published_networks_take_small_gray_images(space: MobileSpace) -> None:
-    network = build_network(space.reference(), input_shape=(1, 28, 28), num_classes=10).eval()
+    network = build_mobile_backbone(space.reference(), input_shape=(1, 28, 28)).eval()
     with torch.inference_mode():
         assert network(torch.randn(1, 1, 28, 28)).isfinite().all()
 
@@ -145,8 +145,8 @@ def test_resolution_is_that_of_the_first_convolution() -> None:
     )
     seen = []
     for resolution in (12, 28):
-        network = build_mobile_network(
-            space.complete({"resolution": resolution}), input_shape=(1, 28, 28), num_classes=3
+        network = build_mobile_backbone(
+            space.complete({"resolution": resolution}), input_shape=(1, 28, 28)
         )
         network.stem.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         x = torch.randn(2, 1, 28, 28)
@@ -157,17 +157,18 @@ def test_resolution_is_that_of_the_first_convolution() -> None:
 
 def test_names_are_stable() -> None:
     architecture = SPACE.complete({"stage_1_depth": 2, "stage_1_block_2_se": 0.25})
-    network = build_mobile_network(architecture, input_shape=(1, 28, 28), num_classes=3)
+    backbone = build_mobile_backbone(architecture, input_shape=(1, 28, 28))
+    network = Classification(3).network(backbone)
     names = {name for name, _ in network.named_parameters()}
     assert {
-        "stem.conv.weight",
-        "blocks.stage_1_block_2.layers.expand.norm.weight",
-        "blocks.stage_1_block_2.layers.depthwise.conv.weight",
-        "blocks.stage_1_block_2.layers.se.reduce.weight",
-        "blocks.stage_1_block_2.layers.project.conv.weight",
-        "head.conv.conv.weight",
-        "head.linear.bias",
-        "classifier.weight",
+        "backbone.stem.conv.weight",
+        "backbone.blocks.stage_1_block_2.layers.expand.norm.weight",
+        "backbone.blocks.stage_1_block_2.layers.depthwise.conv.weight",
+        "backbone.blocks.stage_1_block_2.layers.se.reduce.weight",
+        "backbone.blocks.stage_1_block_2.layers.project.conv.weight",
+        "backbone.last.conv.conv.weight",
+        "backbone.last.linear.bias",
+        "head.weight",
     } <= names
 
 
@@ -178,9 +179,7 @@ def test_equal_keys_are_equal_functions() -> None:
         for blocks in ("k3e3_relu,skip,k5e6_relu,skip", "k3e3_relu,k5e6_relu")
     )
     assert space.canonical_key(one) == space.canonical_key(other)
-    first, second = (
-        build_mobile_network(a, input_shape=(1, 9, 9), num_classes=3).eval() for a in (one, other)
-    )
+    first, second = (build_mobile_backbone(a, input_shape=(1, 9, 9)).eval() for a in (one, other))
     values = list(first.state_dict().values())
     second.load_state_dict(dict(zip(second.state_dict(), values, strict=True)))
     x = torch.randn(2, 1, 9, 9)
@@ -188,17 +187,15 @@ def test_equal_keys_are_equal_functions() -> None:
 
 
 def test_dropout_and_what_cannot_be_built() -> None:
-    build = functools.partial(
-        build_mobile_network, SPACE.complete({}), input_shape=(1, 28, 28), num_classes=3
-    )
+    build = functools.partial(build_mobile_backbone, SPACE.complete({}), input_shape=(1, 28, 28))
     assert not any(isinstance(module, nn.Dropout) for module in build().modules())
     assert any(isinstance(module, nn.Dropout) for module in build(dropout=0.2).modules())
     with pytest.raises(ValueError, match=r"`dropout` to be in \[0, 1\) but got 1"):
         build(dropout=1.0)
     with pytest.raises(ValueError, match="decisions like `stage_1_depth` but got Arch"):
-        build_mobile_network(Architecture("mobile", {}), input_shape=(1, 8, 8), num_classes=3)
-    with pytest.raises(ValueError, match="`num_classes` to be at least 1"):
-        build_mobile_network(SPACE.complete({}), input_shape=(1, 8, 8), num_classes=0)
+        build_mobile_backbone(Architecture("mobile", {}), input_shape=(1, 8, 8))
+    with pytest.raises(ValueError, match=r"`input_shape` .* but got \(1, 0, 8\)"):
+        build_mobile_backbone(SPACE.complete({}), input_shape=(1, 0, 8))
 
 
 # In a search.
@@ -206,7 +203,8 @@ def test_dropout_and_what_cannot_be_built() -> None:
 
 def test_a_search_with_the_training_evaluator() -> None:
     space = MobileSpace.small(n_stages=2, max_depth=2)
-    build = functools.partial(build_mobile_network, input_shape=(1, 8, 8), num_classes=10)
+    backbone = functools.partial(build_mobile_backbone, input_shape=(1, 8, 8))
+    build = Classification(10).builder(backbone)
     evaluator = TrainingEvaluator(
         build, DigitsDataModule(batch_size=32), metrics=("val_accuracy", "macs")
     )

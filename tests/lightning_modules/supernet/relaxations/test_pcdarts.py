@@ -12,7 +12,6 @@ from torch import nn
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_modules.costs.latency_terms import choices_of
 from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import Supernet
 from lightning_modules.supernet.relaxations import Darts
@@ -26,6 +25,7 @@ from lightning_modules.tasks import Classification
 from optuna_nas import CellSpace
 from optuna_nas import DartsSpace
 from optuna_nas import SearchSpace
+from optuna_nas.spaces import choices_of
 
 
 CELLS = CellSpace(n_nodes=3)

@@ -13,15 +13,12 @@ import torch
 from torch import Tensor
 
 from optuna_nas import CustomSpace
-from optuna_nas.samplers.policy import _losses
-from optuna_nas.samplers.policy._adam import adam_step
-from optuna_nas.samplers.policy._adam import minimize
-from optuna_nas.samplers.policy._decisions import Decision
-from optuna_nas.samplers.policy._lstm import lstm
-from optuna_nas.samplers.policy._policy import encode
-from optuna_nas.samplers.policy._policy import LstmPolicy
-from optuna_nas.samplers.policy._policy import Output
-from optuna_nas.samplers.policy._policy import Walked
+from optuna_nas.samplers.policy import Decision
+from optuna_nas.samplers.policy import encode
+from optuna_nas.samplers.policy import losses
+from optuna_nas.samplers.policy import LstmPolicy
+from optuna_nas.samplers.policy import PolicyOutput
+from optuna_nas.samplers.policy import Walked
 
 
 def tensor(*values: object) -> Tensor:
@@ -36,18 +33,18 @@ REWARDS = tensor(1.0, -0.5)
 
 def test_reinforce_by_hand() -> None:
     # -((-1.5)(1 - 0.2) + (-2)(-0.5 - 0.2)) / 2
-    assert _losses.reinforce_loss(LOG_PROBS, REWARDS, 0.2).item() == pytest.approx(-0.1)
+    assert losses.reinforce_loss(LOG_PROBS, REWARDS, 0.2).item() == pytest.approx(-0.1)
 
 
 def test_entropy_by_hand() -> None:
-    assert _losses.entropy_loss(tensor([0.5, 0.25], [0.1, 0.0])).item() == pytest.approx(-0.425)
+    assert losses.entropy_loss(tensor([0.5, 0.25], [0.1, 0.0])).item() == pytest.approx(-0.425)
 
 
 def test_clipped_surrogate_by_hand() -> None:
     ratios = tensor([1.5, 0.5], [0.9, 1.0])
     advantages = tensor([2.0, -1.0], [2.0, 0.0])
     # Trial 1: min(3, 1.2 * 2) + min(1.8, 1.8); trial 2: min(-0.5, 0.8 * -1).
-    loss = _losses.clipped_surrogate_loss(LOG_PROBS + ratios.log(), LOG_PROBS, advantages, 0.2)
+    loss = losses.clipped_surrogate_loss(LOG_PROBS + ratios.log(), LOG_PROBS, advantages, 0.2)
     assert loss.item() == pytest.approx(-(2.4 + 1.8 - 0.8) / 2)
 
 
@@ -61,35 +58,33 @@ def test_clipped_surrogate_by_hand() -> None:
 )
 def test_advantages_by_hand(lambda_: float, expected: list[list[float]]) -> None:
     values = tensor([0.3, 0.4], [0.6, 0.0])
-    advantages = _losses.generalized_advantages(values, REWARDS, MASK, lambda_)
+    advantages = losses.generalized_advantages(values, REWARDS, MASK, lambda_)
     np.testing.assert_allclose(advantages.numpy(), expected)
 
 
 def test_actor_and_critic_by_hand() -> None:
     values = tensor([0.3, 0.4], [0.6, 0.0])
     advantages = tensor([0.7, -0.9], [0.4, 0.0]).requires_grad_()
-    loss = _losses.policy_gradient_loss(LOG_PROBS, advantages)
+    loss = losses.policy_gradient_loss(LOG_PROBS, advantages)
     assert loss.item() == pytest.approx(-(-0.7 - 0.2 + 1.8) / 2)
     assert not loss.requires_grad
-    critic = _losses.value_loss(values, REWARDS, MASK)
+    critic = losses.value_loss(values, REWARDS, MASK)
     assert critic.item() == pytest.approx(0.5 * (0.49 + 0.81 + 0.16) / 3)
 
 
 def test_ddpg_by_hand() -> None:
-    target = _losses.q_target(tensor(0.5, 0.5), tensor(0.0, 1.0), tensor(2.0, 2.0))
+    target = losses.q_target(tensor(0.5, 0.5), tensor(0.0, 1.0), tensor(2.0, 2.0))
     np.testing.assert_allclose(target.numpy(), [2.5, 0.5])
-    assert _losses.critic_loss(tensor(2.0, 1.0), target).item() == pytest.approx(0.25)
-    assert _losses.deterministic_policy_loss(tensor(1.0, 3.0)).item() == -2.0
-    moved = _losses.soft_update(tensor(1.0), tensor(3.0), 0.25)
+    assert losses.critic_loss(tensor(2.0, 1.0), target).item() == pytest.approx(0.25)
+    assert losses.deterministic_policy_loss(tensor(1.0, 3.0)).item() == -2.0
+    moved = losses.soft_update(tensor(1.0), tensor(3.0), 0.25)
     assert moved.item() == 1.5
 
 
 def test_moving_average() -> None:
-    assert _losses.moving_average(None, 0.4, 0.9) == 0.4
-    assert _losses.moving_average(1.0, 0.0, 0.9) == pytest.approx(0.9)
+    assert losses.moving_average(None, 0.4, 0.9) == 0.4
+    assert losses.moving_average(1.0, 0.0, 0.9) == pytest.approx(0.9)
 
-
-# Brute force: all architectures of a small conditional space, weighted by their probability.
 
 SPACE = CustomSpace(
     {
@@ -99,7 +94,7 @@ SPACE = CustomSpace(
     },
     active_if={"second": lambda params: params["depth"] == 2},
 )
-POLICY = LstmPolicy(size=5, seed=3)
+POLICY = LstmPolicy(hidden_size=5, seed=3)
 
 
 def walks() -> list[Walked]:
@@ -114,6 +109,8 @@ def walks() -> list[Walked]:
 WALKS = walks()
 STATE = POLICY.extended(POLICY.initial(), (d for walk in WALKS for d, _ in walk))
 GENERATOR = torch.Generator().manual_seed(0)
+
+
 # Larger weights than the first ones, so that the policy is far from uniform.
 TENSORS = {
     k: 3 * v + torch.randn(v.shape, generator=GENERATOR, dtype=torch.float64) * 0.3
@@ -122,9 +119,9 @@ TENSORS = {
 SCORES = torch.rand(SPACE.size, generator=GENERATOR, dtype=torch.float64)
 
 
-def output_and_weights() -> tuple[Output, list[Tensor]]:
+def output_and_weights() -> tuple[PolicyOutput, list[Tensor]]:
     leaves = {k: v.detach().requires_grad_() for k, v in TENSORS.items()}
-    return POLICY(STATE, leaves, encode(STATE, WALKS)), list(leaves.values())
+    return POLICY(STATE, leaves, encode(STATE.decisions, WALKS)), list(leaves.values())
 
 
 def gradient(loss: Tensor, leaves: list[Tensor]) -> np.ndarray:
@@ -143,35 +140,35 @@ def exact_gradient() -> np.ndarray:
     return gradient((output.log_probs.sum(0).exp() * SCORES).sum(), leaves)
 
 
-def reinforce(output: Output) -> Iterator[Tensor]:
+def reinforce(output: PolicyOutput) -> Iterator[Tensor]:
     for k in range(SPACE.size):
-        yield _losses.reinforce_loss(output.log_probs[:, [k]], SCORES[[k]], 0.7)
+        yield losses.reinforce_loss(output.log_probs[:, [k]], SCORES[[k]], 0.7)
 
 
-def surrogate(output: Output) -> Iterator[Tensor]:
+def surrogate(output: PolicyOutput) -> Iterator[Tensor]:
     for k in range(SPACE.size):
         now = output.log_probs[:, [k]]
         advantages = (SCORES[k] - 0.7) * torch.ones_like(now)
-        yield _losses.clipped_surrogate_loss(now, now.detach(), advantages, 0.2)
+        yield losses.clipped_surrogate_loss(now, now.detach(), advantages, 0.2)
 
 
-def actor(output: Output) -> Iterator[Tensor]:
-    mask = encode(STATE, WALKS).mask
+def actor(output: PolicyOutput) -> Iterator[Tensor]:
+    mask = encode(STATE.decisions, WALKS).mask
     values = output.values.detach()  # Any function of the steps before is a valid baseline.
     for k in range(SPACE.size):
-        advantages = _losses.generalized_advantages(values[:, [k]], SCORES[[k]], mask[:, [k]], 1.0)
-        yield _losses.policy_gradient_loss(output.log_probs[:, [k]], advantages)
+        advantages = losses.generalized_advantages(values[:, [k]], SCORES[[k]], mask[:, [k]], 1.0)
+        yield losses.policy_gradient_loss(output.log_probs[:, [k]], advantages)
 
 
-@pytest.mark.parametrize("losses", [reinforce, surrogate, actor])
+@pytest.mark.parametrize("terms", [reinforce, surrogate, actor])
 def test_expected_gradient_is_the_exact_policy_gradient(
-    losses: Callable[[Output], Iterator[Tensor]],
+    terms: Callable[[PolicyOutput], Iterator[Tensor]],
 ) -> None:
     output, leaves = output_and_weights()
     probabilities = output.log_probs.sum(0).exp().detach()
     assert probabilities.sum().item() == pytest.approx(1)
     assert probabilities.max() > 3 * probabilities.min()
-    expected_loss = (probabilities * torch.stack(list(losses(output))).reshape(-1)).sum()
+    expected_loss = (probabilities * torch.stack(list(terms(output))).reshape(-1)).sum()
     exact = exact_gradient()
     assert abs(exact).max() > 1e-3
     np.testing.assert_allclose(-gradient(expected_loss, leaves), exact, atol=1e-12)
@@ -183,72 +180,10 @@ def test_importance_weights_correct_for_another_policy() -> None:
     behaviour = torch.full_like(now, -float(np.log(SPACE.size)))  # Uniform over architectures.
     inside = (now - behaviour).exp().detach() < 2
     # Each architecture counts equally often; those whose weight would be clipped are left out.
-    loss = _losses.clipped_surrogate_loss(
+    loss = losses.clipped_surrogate_loss(
         now[None, inside], behaviour[None, inside], SCORES[None, inside], 1 - 1e-9
     )
     found = -gradient(loss * inside.sum() / SPACE.size, leaves)
     output, leaves = output_and_weights()
     exact = gradient((output.log_probs.sum(0).exp() * SCORES)[inside].sum(), leaves)
     np.testing.assert_allclose(found, exact, atol=1e-12)
-
-
-# What the losses stand on.
-
-
-def test_lstm_is_that_of_torch() -> None:
-    generator = torch.Generator().manual_seed(1)
-    t, n, size = 4, 3, 5
-    draw = lambda *shape: torch.randn(  # noqa: E731
-        *shape, generator=generator, dtype=torch.float64
-    ).requires_grad_()
-    inputs, weight, recurrent = draw(t, n, size), draw(4 * size, size), draw(4 * size, size)
-    zeros = torch.zeros(1, n, size, dtype=torch.float64)
-    bias = torch.zeros(4 * size, dtype=torch.float64)
-    # torch has the gates in the order input, forget, candidate, output.
-    order = [*range(2 * size), *range(3 * size, 4 * size), *range(2 * size, 3 * size)]
-    ours = lstm(inputs @ weight.T, recurrent)
-    theirs = torch.lstm(
-        inputs,
-        (zeros, zeros),
-        [weight[order], recurrent[order], bias, bias],
-        True,
-        1,
-        0.0,
-        True,
-        False,
-        False,
-    )[0]
-    np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), atol=1e-14)
-    goal = torch.randn(t, n, size, generator=generator, dtype=torch.float64)
-    leaves = [inputs, weight, recurrent]
-    for first, second in zip(
-        torch.autograd.grad((ours * goal).sum(), leaves),
-        torch.autograd.grad((theirs * goal).sum(), leaves),
-        strict=True,
-    ):
-        np.testing.assert_allclose(first.numpy(), second.numpy(), atol=1e-13)
-
-
-def test_adam_is_that_of_torch() -> None:
-    theta = tensor(1.0, -2.0, 0.5).requires_grad_()
-    optimizer = torch.optim.Adam([theta], lr=0.1, betas=(0.9, 0.99), eps=1e-8)
-    ours, first, second = theta.detach().clone(), torch.zeros(3), torch.zeros(3)
-    for t in range(1, 6):
-        theta.grad = torch.sin(theta.detach() * t)
-        ours, first, second = adam_step(ours, torch.sin(ours * t), first, second, t, 0.1)
-        optimizer.step()
-        np.testing.assert_allclose(ours.numpy(), theta.detach().numpy(), rtol=1e-12)
-
-
-def test_steps_in_parts_are_the_same_steps_and_new_rows_start_at_rest() -> None:
-    loss = lambda weights: (weights["a"] ** 4).sum() + weights["b"].sum() ** 2  # noqa: E731
-    weights = {"a": tensor(1.0, 2.0), "b": tensor([3.0], [4.0]), "unused": tensor(5.0)}
-    whole, _ = minimize(loss, weights, {}, learning_rate=0.1, n_steps=4)
-    half, moments = minimize(loss, weights, {}, learning_rate=0.1, n_steps=2)
-    rest, _ = minimize(loss, half, moments, learning_rate=0.1, n_steps=2)
-    for name, value in whole.items():
-        np.testing.assert_allclose(rest[name].numpy(), value.numpy(), rtol=1e-14)
-    assert whole["unused"].item() == 5.0
-    grown = {**half, "a": torch.cat([half["a"], tensor(0.0)])}
-    after, _ = minimize(loss, grown, moments, learning_rate=0.1)
-    assert after["a"][2].item() == 0.0

@@ -1,0 +1,6 @@
+"""Optuna's random search, decision by decision."""
+
+from optuna.samplers import RandomSampler
+
+
+SAMPLER = RandomSampler
