@@ -12,12 +12,12 @@ from lightning_modules.search.settings import DataSettings
 from lightning_modules.search.settings import DEFAULT_SUPERNET
 from lightning_modules.search.settings import DEFAULT_TRACKING_URI
 from lightning_modules.search.settings import Named
-from lightning_modules.search.settings import StageSettings
+from lightning_modules.search.settings import SupernetSettings
 from lightning_modules.search.settings import TrainingSettings
 
 
 @dataclass(kw_only=True)
-class Options(DataSettings, TrainingSettings, StageSettings):
+class Options(DataSettings, TrainingSettings, SupernetSettings):
     """Train a supernet, the stage before a search, alone.
 
     Args:
@@ -42,6 +42,7 @@ def run(options: Options, data_settings: Mapping[str, Any]) -> int:
     from lightning_modules.search import _stage
     from lightning_modules.search._final import check_folder
     from lightning_modules.search._learning import Learning
+    from lightning_modules.search.training import training_arguments
     from optuna_nas.studies.interrupts import Interrupts
     from optuna_nas.studies.interrupts import is_interrupt
     from optuna_nas.studies.run import show_progress
@@ -54,7 +55,13 @@ def run(options: Options, data_settings: Mapping[str, Any]) -> int:
     learning.set_up()
     rate = {} if options.learning_rate is None else {"learning_rate": options.learning_rate}
     stage = _stage.make_stage(
-        options.supernet, options, learning, training=rate, folder=folder, progress=progress
+        options.supernet,
+        options,
+        learning,
+        training_arguments(options, options.seed),
+        training=rate,
+        folder=folder,
+        progress=progress,
     )
     tracker = SupernetTracker(
         tracking_uri=options.tracking_uri,
@@ -63,7 +70,7 @@ def run(options: Options, data_settings: Mapping[str, Any]) -> int:
         params=_stage.describe_stage(stage, learning),
     )
     stage.report = _stage.EpochTeller(
-        stage.epochs, None if progress else reporter, tracker.on_epoch
+        stage.settings.n_epochs, None if progress else reporter, tracker.on_epoch
     )
     with Interrupts():
         try:

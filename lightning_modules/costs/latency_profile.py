@@ -104,11 +104,11 @@ def profile_latency(
     names = sorted({name for _, name in table.missing()})
     random.Random(0).shuffle(names)
     with _progress_bar(progress) as bar:
-        task = bar.add_task("operations", total=len(names))
+        bar_task = bar.add_task("operations", total=len(names))
         for start in range(0, len(names), _TOGETHER):
             together = names[start : start + _TOGETHER]
             _measure(table, together)
-            bar.advance(task, len(together))
+            bar.advance(bar_task, len(together))
             if path is not None:
                 table.save(path)
     return table

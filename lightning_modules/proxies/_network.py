@@ -124,7 +124,8 @@ def batch_loss(
     if not isinstance(value, Tensor) or value.ndim:
         came = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else value
         raise ValueError(f"Expected argument `loss` to return a scalar tensor but got {came!s}.")
-    return value
+    found: Tensor = value
+    return found
 
 
 def summed(output: Any) -> Tensor:

@@ -16,11 +16,11 @@ from optuna.trial import FrozenTrial
 
 from lightning_modules._checks import check_at_least
 from lightning_modules.costs import cost_names
+from lightning_modules.costs.latency_evaluator import describe_table
+from lightning_modules.costs.latency_evaluator import LATENCY
+from lightning_modules.costs.latency_evaluator import PredictedLatency
+from lightning_modules.costs.latency_evaluator import read_latency_table
 from lightning_modules.costs.latency_table import LatencyTable
-from lightning_modules.costs.predicted_latency import describe_table
-from lightning_modules.costs.predicted_latency import LATENCY
-from lightning_modules.costs.predicted_latency import PredictedLatency
-from lightning_modules.costs.predicted_latency import read_table
 from lightning_modules.proxies import ProxyEvaluator
 from lightning_modules.search._final import check_folder
 from lightning_modules.search._final import FinalTraining
@@ -260,7 +260,7 @@ class Search(SearchSettings):
                 "Expected argument `latency_table` only with a task, whose head is in the table, "
                 "but got a module of your own."
             )
-        table = read_table(
+        table = read_latency_table(
             self.latency_table,
             learning.space,
             kit=learning.kit,

@@ -22,21 +22,20 @@ from lightning_modules.costs.latency_table import LatencyTable
 from lightning_modules.registries import RELAXATIONS
 from lightning_modules.search._final import check_folder
 from lightning_modules.search._learning import Learning
-from lightning_modules.search.settings import DataSettings
 from lightning_modules.search.settings import NONE
 from lightning_modules.search.settings import SearchSettings
-from lightning_modules.search.settings import StageSettings
-from lightning_modules.search.settings import TrainingSettings
+from lightning_modules.search.settings import SupernetSettings
 from lightning_modules.search.training import training_arguments
-from lightning_modules.supernet import LatencyFactor
 from lightning_modules.supernet import load_supernet
 from lightning_modules.supernet import PRIOR_FILE
 from lightning_modules.supernet import stage_settings
+from lightning_modules.supernet import StageSettings
 from lightning_modules.supernet import Supernet
 from lightning_modules.supernet import SUPERNET_FILE
 from lightning_modules.supernet import SupernetEvaluator
 from lightning_modules.supernet import SupernetResult
 from lightning_modules.supernet import SupernetStage
+from lightning_modules.supernet.relaxations import LatencyFactor
 from lightning_modules.training import TrainingEvaluator
 from optuna_nas._file_lock import locked
 from optuna_nas.evaluation import Evaluation
@@ -56,6 +55,7 @@ _MOST_ENQUEUED = 5
 _ARGUMENTS = {
     "relaxation": "supernet",
     "epochs": "supernet_epochs",
+    "paths": "supernet_paths",
     "training": "learning_rate",
     "relaxation_arguments": "latency_table",
     "proxy": "supernet_proxy",
@@ -63,14 +63,11 @@ _ARGUMENTS = {
 """What a setting of a stage is called in a search."""
 
 
-class StageOptions(DataSettings, TrainingSettings, StageSettings):
-    """The settings that a stage of a search, and the stage alone, have in common."""
-
-
 def make_stage(
     name: str,
-    settings: StageOptions,
+    settings: SupernetSettings,
     learning: Learning,
+    arguments: Mapping[str, Any],
     *,
     table: LatencyTable | None = None,
     training: Mapping[str, Any] | None = None,
@@ -81,8 +78,10 @@ def make_stage(
 
     Args:
         name: Name of the relaxation.
-        settings: The settings.
+        settings: Of the stage.
         learning: Data, space and task, set up.
+        arguments: Of the trainings; see
+            :func:`~lightning_modules.search.training.training_arguments`.
         table: Latencies that count in the loss, for relaxations that take costs.
         training: Arguments of the supernet's module; by default those of the relaxation.
         folder: Where its state and result are kept.
@@ -98,37 +97,26 @@ def make_stage(
             f"Expected argument `supernet` with a space that has a supernet, and a task, but got "
             f"{missing}, which has none."
         )
-    if settings.supernet_epochs is not None and settings.supernet_epochs < 1:
-        raise ValueError(
-            "Expected argument `supernet_epochs` to be at least 1 but got "
-            f"{settings.supernet_epochs}."
-        )
-    if settings.supernet_paths < 2:
-        raise ValueError(
-            f"Expected argument `supernet_paths` to be at least 2 but got "
-            f"{settings.supernet_paths}."
-        )
-    takes_costs = table is not None and kind.takes_costs
-    arguments = training_arguments(settings, settings.seed)
-    del arguments["learning_rate"]
+    costs = {} if table is None or not kind.takes_costs else {"costs": (LatencyFactor(table),)}
     try:
         stage = SupernetStage(
             space=learning.space,
             datamodule=learning.datamodule,
             task=learning.task,
             kit=learning.kit,
-            relaxation=name,
-            relaxation_arguments={"costs": (LatencyFactor(table),)} if takes_costs else {},
-            max_epochs=settings.supernet_epochs,
+            settings=StageSettings(
+                name,
+                settings.supernet_epochs,
+                settings.supernet_paths,
+                None if settings.supernet_proxy == NONE else settings.supernet_proxy,
+            ),
+            relaxation_arguments=costs,
             network=learning.sizes,
             training=training,
-            origin={k: v for k, v in learning.description.items() if k in ("data", "batch_size")}
-            | learning.data_settings,
-            n_paths=settings.supernet_paths,
-            proxy=None if settings.supernet_proxy == NONE else settings.supernet_proxy,
+            origin={"data": learning.data_name, **learning.data_settings},
             folder=folder,
             progress=progress,
-            **arguments,
+            **{key: value for key, value in arguments.items() if key != "learning_rate"},
         )
     except ValueError as error:
         raise _in_search(error) from error
@@ -177,18 +165,20 @@ def run_stage(stage: SupernetStage, reporter: Reporter) -> SupernetResult:
         RuntimeError: If the training fails.
     """
     folder = Path(str(stage.folder))
-    epochs = f"{stage.epochs} epoch{'s' if stage.epochs > 1 else ''}"
+    epochs = f"{stage.settings.n_epochs} epoch{'s' if stage.settings.n_epochs > 1 else ''}"
     if stage.begun and (folder / SUPERNET_FILE).is_file():
         reporter.say(f"Reading the supernet in {folder} ...")
     else:
         start = "Going on with" if stage.begun else "Training"
-        reporter.say(f"{start} a supernet by {stage.relaxation} for {epochs} in {folder} ...")
+        reporter.say(
+            f"{start} a supernet by {stage.settings.relaxation} for {epochs} in {folder} ..."
+        )
     with warnings.catch_warnings():  # It is told below, also where nothing is trained.
         warnings.filterwarnings("ignore", message="The supernet stage looks collapsed")
         result = stage.run()
-    if result.doubt is not None:
+    if result.problem is not None:
         warnings.warn(
-            f"{result.doubt}; another method, more epochs or a smaller batch size may help.",
+            f"{result.problem}; another method, more epochs or a smaller batch size may help.",
             stacklevel=2,
         )
     return result
@@ -196,11 +186,12 @@ def run_stage(stage: SupernetStage, reporter: Reporter) -> SupernetResult:
 
 def describe_stage(stage: SupernetStage, learning: Learning) -> dict[str, Any]:
     """Return the settings of a stage for MLflow and the study."""
-    scored = {"supernet_paths": stage.n_paths, "supernet_proxy": stage.proxy or NONE}
+    settings = stage.settings
+    scored = {"supernet_paths": settings.paths, "supernet_proxy": settings.proxy or NONE}
     return {
-        "supernet": stage.relaxation,
-        "supernet_epochs": stage.epochs,
-        **(scored if stage.scores_paths else {}),
+        "supernet": stage.settings.relaxation,
+        "supernet_epochs": stage.settings.n_epochs,
+        **(scored if stage.settings.scores_paths else {}),
         **{k: v for k, v in learning.description.items() if k != "arguments"},
         "network": dict(learning.sizes),
         "precision": stage.precision,
@@ -339,8 +330,9 @@ class StageBeforeTrials:
         found = None if folder is None else stage_settings(folder)
         stage = make_stage(
             search.supernet,
-            search,  # type: ignore[arg-type]  # It has all these settings.
+            search,
             learning,
+            training_arguments(search, search.seed),
             table=table,
             training=None if found is None else found["training"],
             folder=folder,
@@ -353,9 +345,11 @@ class StageBeforeTrials:
         search, folder = self.search, self.search.supernet_folder
         return {
             "supernet": search.supernet,
-            "supernet_epochs": self.stage.epochs,
+            "supernet_epochs": self.stage.settings.n_epochs,
             "supernet_paths": search.supernet_paths,
-            "supernet_proxy": self.stage.proxy if self.stage.scores_paths else None,
+            "supernet_proxy": self.stage.settings.proxy
+            if self.stage.settings.scores_paths
+            else None,
             "supernet_folder": None if folder is None else str(Path(folder).resolve()),
             "inherit_weights": search.inherit_weights or None,
             "evaluate": search.evaluate if search.evaluate != "training" else None,
@@ -395,7 +389,7 @@ class StageBeforeTrials:
         settings = describe_stage(stage, self.learning)
         stage.progress = run.progress
         stage.report = EpochTeller(
-            stage.epochs,
+            stage.settings.n_epochs,
             None if run.progress else run.reporter,
             functools.partial(run.tracker.on_supernet_epoch, study),
         )

@@ -65,7 +65,7 @@ class TrainingSettings:
 
 
 @dataclass(kw_only=True)
-class StageSettings:
+class SupernetSettings:
     """The supernet.
 
     Args:
@@ -81,7 +81,7 @@ class StageSettings:
 
 
 @dataclass(kw_only=True)
-class SearchSettings(DataSettings, TrainingSettings, StageSettings):
+class SearchSettings(DataSettings, TrainingSettings, SupernetSettings):
     """What is searched, how, and where results go.
 
     Args:

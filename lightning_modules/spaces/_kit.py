@@ -99,22 +99,19 @@ def as_kit(space: str | SearchSpace | Kit, *, argument: str = "space") -> Kit:
     Raises:
         ValueError: If there is none.
     """
-    if isinstance(space, Kit):
-        return space
-    if isinstance(space, str):
-        found: Any = SPACES.get(space, argument=argument)
-        if isinstance(found, Kit):
-            return found
-        space = found() if isinstance(found, type) else found
-    build = getattr(space, "build", None)
+    found: Any = SPACES.get(space, argument=argument) if isinstance(space, str) else space
+    if isinstance(found, Kit):
+        return found
+    made: SearchSpace = found() if isinstance(found, type) else found
+    build = getattr(made, "build", None)
     if callable(build):
-        return Kit(_Made(space), _OwnBuild(build))
-    if space.name not in SPACES:
+        return Kit(_Made(made), _OwnBuild(build))
+    if made.name not in SPACES:
         raise ValueError(
             f"Expected argument `{argument}` to be of {', '.join(SPACES)}, a kit, or a search "
-            f"space with a method `build` but got one of {space.name!r}."
+            f"space with a method `build` but got one of {made.name!r}."
         )
-    return replace(as_kit(space.name), make_space=_Made(space))
+    return replace(as_kit(made.name), make_space=_Made(made))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import Metric
 from torchmetrics.aggregation import MeanMetric
 
 from lightning_modules.tasks import Task
@@ -160,6 +161,7 @@ class TaskModule(pl.LightningModule):
         inputs, targets = batch
         output = self(inputs)
         for metric in metrics.values():
+            assert isinstance(metric, Metric)
             metric.update(output, targets)
         values: dict[str, Any] = {f"{stage}_loss": self.task.loss(output, targets)}
         self.log_dict(

@@ -21,8 +21,8 @@ from optuna_nas.spaces import CellSpace
 
 
 METRICS.add(Metric("accuracy", "maximize", "accuracy", "{:.2%}"))
-METRICS.add(Metric("model_size", "minimize", "model size", "{:.4g}", "millions", "counted"))
-METRICS.add(Metric("train_time", "minimize", "training time", "{:.1f}", "s", "measured"))
+METRICS.add(Metric("model_size", "minimize", "model size", "{:.4g}", "millions"))
+METRICS.add(Metric("train_time", "minimize", "training time", "{:.1f}", "s"))
 
 
 class NASBench201:

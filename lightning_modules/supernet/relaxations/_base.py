@@ -69,6 +69,8 @@ class Relaxation(nn.Module, abc.ABC):
     """Epochs of a stage that asks for no number, for about 50,000 samples."""
     module_arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Arguments of :class:`SupernetModule` that it wants, where nothing else is asked for."""
+    takes_costs: ClassVar[bool] = False
+    """Whether a search with a latency table hands the latencies in as a cost."""
     decays: ClassVar[bool] = True
     """Whether the architecture parameters are subject to weight decay."""
 

@@ -21,6 +21,7 @@ from optuna_nas.samplers.core import TrialDomain
 from optuna_nas.samplers.policy import Decision
 from optuna_nas.samplers.policy import DTYPE
 from optuna_nas.samplers.policy import encode
+from optuna_nas.samplers.policy import losses
 from optuna_nas.samplers.policy import LstmPolicy
 from optuna_nas.samplers.policy import LstmWalk
 from optuna_nas.samplers.policy import PolicyOutput
@@ -126,10 +127,10 @@ class Enas(PathRelaxation):
         mean = float(rewards.mean())
         average = None if self.baseline.isnan() else float(self.baseline)
         output = self._output(sampled)
-        loss = reinforce_loss(output.log_probs, rewards, mean if average is None else average)
-        loss = loss + self.entropy_weight * entropy_loss(output.entropies)
+        loss = losses.reinforce_loss(output.log_probs, rewards, mean if average is None else average)
+        loss = loss + self.entropy_weight * losses.entropy_loss(output.entropies)
         backward(loss.float().to(self.baseline.device))
-        self.baseline.fill_(moving_average(average, mean, self.baseline_decay))
+        self.baseline.fill_(losses.moving_average(average, mean, self.baseline_decay))
         return torch.tensor(-mean, device=self.baseline.device)
 
     def probabilities(self) -> dict[str, Tensor]:

@@ -26,6 +26,7 @@ class FBNet(GumbelRelaxation):
     """
 
     epochs = 4
+    takes_costs = True
     module_arguments = MappingProxyType({"architecture_learning_rate": 0.01})  # Section 4.1.
     published_temperatures = (5.0, 5.0 * math.exp(-0.045 * 90))
 
