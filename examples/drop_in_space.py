@@ -7,15 +7,16 @@ trains in a loop of its own.
 
 import optuna
 import torch
-from torch import nn
 
-from lightning_modules import build_network
+from lightning_modules import build_cell_backbone
+from lightning_modules import Classification
 from lightning_modules.data import DigitsDataModule
 from optuna_nas import CellSpace
 
 
 space = CellSpace()
 data = DigitsDataModule()
+task = Classification(num_classes=10)
 
 
 def objective(trial):
@@ -23,20 +24,16 @@ def objective(trial):
     architecture = space.suggest(trial)
     learning_rate = trial.suggest_float("learning_rate", 1e-3, 1e-1, log=True)
     torch.manual_seed(0)
-    network = build_network(
-        architecture,
-        input_shape=data.input_shape,
-        num_classes=len(data.class_names),
-        channels=4,
-        cells_per_stage=1,
-        stages=2,
+    backbone = build_cell_backbone(
+        architecture, input_shape=data.input_shape, channels=4, cells_per_stage=1, stages=2
     )
+    network = task.network(backbone)  # With the head.
     optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate)
     loader = data.train_dataloader()
     for epoch in range(3):
         for images, labels in loader:
             optimizer.zero_grad()
-            nn.functional.cross_entropy(network(images), labels).backward()
+            task.loss(network(images), labels).backward()
             optimizer.step()
         accuracy = validate(network)
         trial.report(accuracy, epoch)

@@ -10,7 +10,7 @@ import functools
 import optuna
 import torch
 
-from lightning_modules import build_mobile_network
+from lightning_modules import build_mobile_backbone
 from lightning_modules import TrainingEvaluator
 from lightning_modules.data import DigitsDataModule
 from optuna_nas import ArchitectureObjective
@@ -25,9 +25,7 @@ BLOCKS = ["stage_*_block_*"]
 
 space = MobileSpace.small(n_stages=2, max_depth=3)
 data = DigitsDataModule(batch_size=64)
-build = functools.partial(
-    build_mobile_network, input_shape=data.input_shape, num_classes=len(data.class_names)
-)
+build = functools.partial(build_mobile_backbone, input_shape=data.input_shape)
 evaluate = TrainingEvaluator(build, data, metrics=["val_accuracy", "params"], max_epochs=2)
 
 

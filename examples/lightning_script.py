@@ -1,15 +1,16 @@
 """An ordinary Lightning training script that trains one architecture.
 
-No study and no search: ``build_network`` makes the network of a cell, ``ImageClassifier`` is the
-``LightningModule`` that trains any network, and the data module is one of this package.
+No study and no search: ``build_cell_backbone`` makes the backbone of a cell, the task has head, loss
+and metrics, ``TaskModule`` is the ``LightningModule``, and the data module is one of this package.
 ``FashionMNISTDataModule()`` fits in the place of ``DigitsDataModule()``.
 """
 
 import pytorch_lightning as pl
 import torch
 
-from lightning_modules import build_network
-from lightning_modules import ImageClassifier
+from lightning_modules import build_cell_backbone
+from lightning_modules import Classification
+from lightning_modules import TaskModule
 from lightning_modules.data import DigitsDataModule
 from optuna_nas import CellSpace
 
@@ -22,16 +23,10 @@ def main():
     torch.set_num_threads(1)
     pl.seed_everything(0)
     data = DigitsDataModule(crop_padding=1)
-    network = build_network(
-        CellSpace().from_string(CELL),
-        input_shape=data.input_shape,
-        num_classes=len(data.class_names),
-        channels=8,
-        cells_per_stage=1,
+    backbone = build_cell_backbone(
+        CellSpace().from_string(CELL), input_shape=data.input_shape, channels=8, cells_per_stage=1
     )
-    classifier = ImageClassifier(
-        network, num_classes=len(data.class_names), optimizer="sgd", schedule="cosine"
-    )
+    module = TaskModule(backbone, Classification(10), optimizer="sgd", schedule="cosine")
     trainer = pl.Trainer(
         max_epochs=10,
         logger=False,
@@ -39,9 +34,9 @@ def main():
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(classifier, datamodule=data)
+    trainer.fit(module, datamodule=data)
     print(f"validation accuracy: {trainer.callback_metrics['val_accuracy']:.3f}")
-    [result] = trainer.test(classifier, datamodule=data, verbose=False)
+    [result] = trainer.test(module, datamodule=data, verbose=False)
     print(f"test accuracy: {result['test_accuracy']:.3f}")
 
 

@@ -11,7 +11,7 @@ import multiprocessing
 import optuna
 import torch
 
-from lightning_modules import build_chain_network
+from lightning_modules import build_chain_backbone
 from lightning_modules import TrainingEvaluator
 from lightning_modules.data import DigitsDataModule
 from optuna_nas import ArchitectureObjective
@@ -33,9 +33,7 @@ def work(tracker):
     torch.set_num_threads(1)  # More would compete for the cores with the other processes.
     study = optuna.load_study(sampler=GeneticSampler(space=space, population_size=4), **STUDY)
     data = DigitsDataModule()
-    build = functools.partial(
-        build_chain_network, input_shape=data.input_shape, num_classes=len(data.class_names)
-    )
+    build = functools.partial(build_chain_backbone, input_shape=data.input_shape)
     evaluate = TrainingEvaluator(build, data, metrics=["val_accuracy", "macs"])
     objective = ArchitectureObjective(
         space, evaluate, objectives=["val_accuracy", "macs"], observers=[tracker]

@@ -10,6 +10,7 @@ other images: ``search.train_step(batch, val_batch)``.
 
 import torch
 
+from lightning_modules import Classification
 from lightning_modules.data import DigitsDataModule
 from lightning_modules.supernet import SupernetSearch
 from optuna_nas import CellSpace
@@ -21,8 +22,8 @@ def main():
     space, data, n_epochs = CellSpace(), DigitsDataModule(batch_size=64), 5
     search = SupernetSearch(
         space,
+        Classification(10),
         input_shape=data.input_shape,
-        num_classes=len(data.class_names),
         n_epochs=n_epochs,
         training={"learning_rate": 0.1},
         channels=8,
