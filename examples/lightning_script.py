@@ -1,7 +1,7 @@
 """An ordinary Lightning training script that trains one architecture.
 
-No study and no search: ``build_cell_backbone`` makes the backbone of a cell, the task has head, loss
-and metrics, ``TaskModule`` is the ``LightningModule``, and the data module is one of this package.
+No study and no search: ``build_cell_backbone`` makes the backbone of a cell, the task adds the
+head and brings loss and metrics, ``TaskModule`` is the ``LightningModule`` that trains both.
 ``FashionMNISTDataModule()`` fits in the place of ``DigitsDataModule()``.
 """
 

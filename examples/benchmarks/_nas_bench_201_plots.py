@@ -112,7 +112,7 @@ def _draw(
     ns = np.arange(_FIRST, len(group[0].rows) + 1, step)
     mean, error = mean_and_error(np.array([curve(scorer, run, ns) for run in group]))
     if sampler in STOCK:
-        position = list(STOCK).index(sampler)
+        position = STOCK.index(sampler)
         color, dashes, width = _GREYS[position], _DASHES[position], 1.4
     else:
         position = [name for name in samplers_of(runs) if name not in STOCK].index(sampler)

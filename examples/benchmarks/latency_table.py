@@ -23,7 +23,9 @@ from rich.table import Table
 from scipy.stats import spearmanr
 import torch
 
-from lightning_modules import build_network
+from lightning_modules import as_kit
+from lightning_modules import Build
+from lightning_modules import Classification
 from lightning_modules import LatencyTable
 from lightning_modules import measure_latency_ms
 from lightning_modules import profile_latency
@@ -35,19 +37,20 @@ from optuna_nas import MobileSpace
 from optuna_nas import SearchSpace
 
 
-SMALL = {"input_shape": (1, 28, 28), "num_classes": 10}
-CIFAR = {"input_shape": (3, 32, 32), "num_classes": 10}
-IMAGENET = {"input_shape": (3, 224, 224), "num_classes": 1000}
+SMALL = {"input_shape": (1, 28, 28)}
+CIFAR = {"input_shape": (3, 32, 32)}
+IMAGENET = {"input_shape": (3, 224, 224)}
 
-SPACES: dict[str, tuple[Callable[[], SearchSpace], dict[str, Any]]] = {
-    "mobile-small": (MobileSpace.small, SMALL),
-    "fbnet": (MobileSpace.fbnet, IMAGENET),
-    "mobilenet-v3": (MobileSpace.mobilenet_v3, IMAGENET),
-    "efficientnet": (MobileSpace.efficientnet, IMAGENET),
-    "cell": (CellSpace, {**CIFAR, "cells_per_stage": 1}),
-    "chain": (ChainSpace, SMALL),
-    "darts": (DartsSpace, {**CIFAR, "cells": 6, "channels": 8}),
+SPACES: dict[str, tuple[Callable[[], SearchSpace], int, dict[str, Any]]] = {
+    "mobile-small": (MobileSpace.small, 10, SMALL),
+    "fbnet": (MobileSpace.fbnet, 1000, IMAGENET),
+    "mobilenet-v3": (MobileSpace.mobilenet_v3, 1000, IMAGENET),
+    "efficientnet": (MobileSpace.efficientnet, 1000, IMAGENET),
+    "cell": (CellSpace, 10, {**CIFAR, "cells_per_stage": 1}),
+    "chain": (ChainSpace, 10, SMALL),
+    "darts": (DartsSpace, 10, {**CIFAR, "cells": 6, "channels": 8}),
 }
+"""Spaces, numbers of classes, and arguments of their backbones."""
 
 
 def shown(items: Any, what: str) -> Any:
@@ -57,15 +60,18 @@ def shown(items: Any, what: str) -> Any:
 
 
 def measure_ms(
-    architectures: list[Architecture], network: dict[str, Any], rounds: int, seconds: float
+    architectures: list[Architecture],
+    build: Build,
+    input_shape: tuple[int, int, int],
+    rounds: int,
+    seconds: float,
 ) -> np.ndarray:
     """Return each architecture's latency in ms: the lowest of the rounds' medians."""
     measured = np.empty((rounds, len(architectures)))
     for i in shown(range(rounds), "rounds of whole networks"):
         for j, architecture in enumerate(architectures):
-            built = build_network(architecture, **network)
             measured[i, j] = measure_latency_ms(
-                built, network["input_shape"], threads=1, min_run_time=seconds
+                build(architecture), input_shape, threads=1, min_run_time=seconds
             )
     return measured.min(axis=0)
 
@@ -107,13 +113,14 @@ def main() -> None:
     if args.quick:
         args.architectures, args.rounds, args.seconds = 5, 1, 0.001
     torch.set_num_threads(1)
-    make_space, network = SPACES[args.space]
-    space = make_space()
-    table = profile_latency(space, threads=1, **quick, **network)
+    make_space, num_classes, network = SPACES[args.space]
+    space, task = make_space(), Classification(num_classes)
+    table = profile_latency(space, task=task, threads=1, **quick, **network)
     rng = np.random.default_rng(args.seed)
     architectures = [space.sample(rng) for _ in range(args.architectures)]
     predicted = np.array([table.predict_ms(architecture) for architecture in architectures])
-    measured = measure_ms(architectures, network, args.rounds, args.seconds)
+    build = task.builder(as_kit(space).builder(**network))
+    measured = measure_ms(architectures, build, network["input_shape"], args.rounds, args.seconds)
     console = Console(width=100)
     console.print(f"{table.settings['device_name']}, torch {table.settings['torch']}")
     print_errors(console, args.space, table, predicted, measured)

@@ -41,13 +41,14 @@ from torch import nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
-from lightning_modules import build_network
+from lightning_modules import as_kit
+from lightning_modules import Classification
 from lightning_modules import TrainingEvaluator
 from lightning_modules.costs import meter as costs_module
 from lightning_modules.data import DigitsDataModule
 from lightning_modules.data import ImageDataModule
 from lightning_modules.data import make_datamodule
-from lightning_modules.tasks.classification import learning_rate_factor
+from lightning_modules.training import learning_rate_factor
 from optuna_nas import Architecture
 from optuna_nas import ArchitectureObjective
 from optuna_nas import CellSpace
@@ -67,7 +68,8 @@ NETWORKS: dict[str, tuple[Architecture, dict[str, int]]] = {
     ),
     "small chain": (ChainSpace().from_string("C8k3-Smax2-C16k3-Smax2-O32"), {}),
 }
-"""Architectures and arguments of their builders, for the ratio."""
+"""Architectures and sizes of their networks, for the ratio."""
+TASK = Classification(10)
 
 
 class Stopwatch:
@@ -160,13 +162,7 @@ def watched(watch: Stopwatch) -> Iterator[None]:
 def measure_overhead(n_trials: int, n_warm_up: int, folder: Path) -> tuple[Stopwatch, float]:
     """Return the seconds of ``n_trials`` by section, and those of the very first trial."""
     space, data, watch = CellSpace(), DigitsDataModule(), Stopwatch()
-    build = functools.partial(
-        build_network,
-        input_shape=data.input_shape,
-        num_classes=len(data.class_names),
-        channels=8,
-        cells_per_stage=1,
-    )
+    build = as_kit(space).builder(input_shape=data.input_shape, channels=8, cells_per_stage=1)
     evaluate = TrainingEvaluator(
         watch.timed("building the network", build), data, metrics=list(OBJECTIVES), max_epochs=3
     )
@@ -214,11 +210,11 @@ def report_overhead(n_trials: int, n_warm_up: int) -> None:
 
 
 def train_bare(
-    build: Callable[[Architecture], nn.Module], architecture: Architecture, data: Any
+    build: Callable[[Architecture], nn.Module], architecture: Architecture, data: ImageDataModule
 ) -> float:
     """Train for one epoch in a plain loop and return the validation accuracy."""
     torch.manual_seed(0)
-    network = build(architecture).to(memory_format=torch.channels_last)
+    network = TASK.network(build(architecture)).to(memory_format=torch.channels_last)
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=0.01, weight_decay=5e-4, fused=True)
     batches = data.train_dataloader()
@@ -245,10 +241,8 @@ def train_bare(
 
 def report_ratio(name: str, data: ImageDataModule, repetitions: int) -> None:
     """Measure both loops in turns and print the times and their ratio."""
-    architecture, arguments = NETWORKS[name]
-    build = functools.partial(
-        build_network, input_shape=data.input_shape, num_classes=len(data.class_names), **arguments
-    )
+    architecture, sizes = NETWORKS[name]
+    build = as_kit(architecture.space).builder(input_shape=data.input_shape, **sizes)
     evaluate = TrainingEvaluator(build, data, max_epochs=1)
     times = []
     for _ in range(repetitions):
