@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 
@@ -17,11 +18,14 @@ EXPECTED = {
     "hierarchical_search.py": r"macro: 8 of 36 .*\n.*\n  best  0\.[89].*\nblocks: 16 of 4",
     "lightning_script.py": r"validation accuracy: 0\.9\d+\ntest accuracy: 0\.9\d+",
     "multi_fidelity.py": r"12 trials, [1-9]\d* pruned, .*\nmany .* 36 epochs\n.*then 0",
+    "own_task.py": r"F1 0\.9\d+, \d+ parameters: \{'depth': \d, 'width': \d+\}",
     "parallel_search.py": r"12 trials; the Pareto front:\n0\.\d+ +\d+  [CS]",
     "supernet_loop.py": r"epoch 5: .* 0\.\d+\nvalidation .*: 0\.[89]\d+\ncell: \|\w+~0\|",
 }
 BENCHMARKS = {
     "constrained_feasible.py": ([], r"GeneticSampler .* \d\.\d\d ± \d\.\d\d "),
+    "controller_replay.py": ([], r"DDPGSampler .* 100 .* \d+\.\d "),
+    "controllers_conditional.py": ([], r"PPOSampler .* 0\.\d{3} ± 0\.\d{3} "),
     "proxies_nas_bench_201.py": ([], r" synflow .* \d+\.\d (.|\n)* vote of synflow, .* 0\.\d{3} "),
     "inherited_weights.py": ([], r"from inherited weights .* \d\.\d{3} ± (.|\n)*scratch +│ +1 │"),
     "latency_table.py": (["--space", "cell"], r"as it is +│ +-?\d\.\d{3} │ (.|\n)*Measured \d+\."),
@@ -48,8 +52,16 @@ def run(*command: str, cwd: Path) -> str:
     return done.stdout
 
 
+def command_line(*arguments: str, cwd: Path) -> str:
+    script = "import sys; from lightning_modules.cli import main; sys.exit(main())"
+    return run("-c", script, *arguments, cwd=cwd)
+
+
 def test_all_examples_are_tested() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == set(EXPECTED)
+    elsewhere = {"nas_bench_201.py"}  # In tests/examples.
+    scripts = {path.name for path in (EXAMPLES / "benchmarks").glob("[!_]*.py")}
+    assert scripts == set(BENCHMARKS) | elsewhere
 
 
 @pytest.mark.slow
@@ -68,16 +80,34 @@ def test_benchmark(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_custom_space_on_the_command_line(tmp_path: Path) -> None:
-    script = "import sys; from lightning_modules.cli import main; sys.exit(main())"
     run(
         "-c",
         f"import sys; sys.path.insert(0, {str(EXAMPLES)!r});"
         "import custom_space; custom_space.write_data('data.npz', n=300)",
         cwd=tmp_path,
     )
-    output = run(
-        *["-c", script, "search", "--space", f"{EXAMPLES / 'custom_space.py'}:space"],
+    output = command_line(
+        *["search", "--space", f"{EXAMPLES / 'custom_space.py'}:space"],
         *["--data", "data.npz", "--n-trials", "2", "--epochs", "1"],
         cwd=tmp_path,
     )
     assert "test accuracy" in output
+
+
+@pytest.mark.slow
+def test_own_task_on_the_command_line(tmp_path: Path) -> None:
+    own = EXAMPLES / "own_task.py"
+    space_and_module = ["--module", f"{own}:Module", "--space", f"{own}:space"]
+    output = command_line(
+        *["search", *space_and_module, "--data", f"{own}:Data"],
+        *["--objectives", "val_f1:maximize", "params", "--constraint", "val_loss<=2"],
+        *["--n-trials", "3", "--epochs", "1"],
+        cwd=tmp_path,
+    )
+    assert re.search(r"trial 2: val_f1 0\.\d+, parameters [\d,]+", output)
+    assert "on the training data for 3 epochs" in output
+    network = re.search("network: (.*)", output)
+    assert network is not None
+    np.save(tmp_path / "x.npy", np.zeros((4, 30), np.float32))
+    output = command_line("predict", network[1], "x.npy", *space_and_module, cwd=tmp_path)
+    assert len(re.findall(r"x\.npy\[\d\] │ -?\d+\.\d+", output)) == 4
