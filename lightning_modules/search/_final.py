@@ -74,7 +74,9 @@ class FinalTraining:
         if model is None:
             epochs = self.arguments["max_epochs"]
             duration = f"{epochs} epoch{'s' if epochs > 1 else ''}"
-            reporter.say(f"Training {text} on all but the test data for {duration} ...")
+            everything = hasattr(self.datamodule, "train_on_validation")
+            data = "all but the test data" if everything else "the training data"
+            reporter.say(f"Training {text} on {data} for {duration} ...")
             model = train_final(
                 self.build,
                 architecture,
