@@ -2,22 +2,23 @@ from optuna.distributions import CategoricalDistribution
 from optuna.distributions import IntDistribution
 import pytest
 
+from lightning_modules.spaces.cell import CellSupernet
 from lightning_modules.supernet import build_supernet
-from lightning_modules.supernet import CellSupernet
 from lightning_modules.supernet import is_collapsed
 from lightning_modules.supernet._collapse import cell_operations
+from lightning_modules.tasks import Classification
 from optuna_nas import CellSpace
 from optuna_nas import CustomSpace
 from optuna_nas import DartsSpace
 from optuna_nas.spaces import DARTS_V2
 
 
-SIZES = {"input_shape": (1, 6, 6), "num_classes": 2, "channels": 4}
+SIZES = {"input_shape": (1, 6, 6), "channels": 4}
 
 
 @pytest.fixture(scope="module")
 def cells() -> CellSupernet:
-    return CellSupernet(CellSpace(), **SIZES, cells_per_stage=1, stages=1)
+    return CellSupernet(CellSpace(), Classification(2), **SIZES, cells_per_stage=1, stages=1)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_cells(cells: CellSupernet, cell: str, expected: str | None) -> None:
 
 def test_published_cells_of_darts_are_not_collapsed() -> None:
     space = DartsSpace()
-    supernet = build_supernet(space, **SIZES)
+    supernet = build_supernet(space, Classification(2), **SIZES)
     architecture = space.from_string(DARTS_V2)
     assert is_collapsed(supernet, architecture) is None
     counted = cell_operations(space, architecture)
@@ -76,7 +77,7 @@ def test_published_cells_of_darts_are_not_collapsed() -> None:
 
 def test_darts_of_skips_and_of_pools() -> None:
     space = DartsSpace(n_nodes=2)
-    supernet = build_supernet(space, **SIZES)
+    supernet = build_supernet(space, Classification(2), **SIZES)
     skips = space.complete({n: "skip_connect" for n in space.distributions if "op" in n})
     assert is_collapsed(supernet, skips) == "8 of 8 operations are `skip_connect`"
     pools = space.complete({n: "max_pool_3x3" for n in space.distributions if "op" in n})

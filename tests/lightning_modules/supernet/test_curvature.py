@@ -6,16 +6,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_modules.spaces.cell import CellSupernet
 from lightning_modules.supernet import architecture_eigenvalue
-from lightning_modules.supernet import CellSupernet
 from lightning_modules.supernet import Gate
 from lightning_modules.supernet._curvature import largest_eigenvalue
-from lightning_modules.supernet.relaxations import Batch
 from lightning_modules.supernet.relaxations import Darts
 from lightning_modules.supernet.relaxations import FBNet
 from lightning_modules.supernet.relaxations import Gdas
 from lightning_modules.supernet.relaxations import LogitRelaxation
+from lightning_modules.supernet.relaxations import Samples
 from lightning_modules.supernet.relaxations import Step
+from lightning_modules.tasks import Classification
 from optuna_nas import CellSpace
 
 
@@ -24,14 +25,16 @@ STEP = Step(3, 0.5, 0.3)
 
 def make_supernet() -> CellSupernet:
     torch.manual_seed(0)
-    sizes = {"input_shape": (1, 5, 5), "num_classes": 3, "channels": 3}
-    return CellSupernet(CellSpace(n_nodes=3), **sizes, cells_per_stage=2, stages=1).double()
+    sizes = {"input_shape": (1, 5, 5), "channels": 3}
+    return CellSupernet(
+        CellSpace(n_nodes=3), Classification(3), **sizes, cells_per_stage=2, stages=1
+    ).double()
 
 
-def make_batch() -> Batch:
+def make_batch() -> Samples:
     rng = torch.Generator().manual_seed(1)
     images = torch.randn(10, 1, 5, 5, generator=rng, dtype=torch.float64)
-    return Batch(images, torch.randint(3, (10,), generator=rng))
+    return Samples(images, torch.randint(3, (10,), generator=rng))
 
 
 def randomise(relaxation: LogitRelaxation) -> LogitRelaxation:
@@ -42,14 +45,14 @@ def randomise(relaxation: LogitRelaxation) -> LogitRelaxation:
     return relaxation.double()
 
 
-def dense_hessian(supernet: CellSupernet, relaxation: LogitRelaxation, batch: Batch) -> Tensor:
+def dense_hessian(supernet: CellSupernet, relaxation: LogitRelaxation, batch: Samples) -> Tensor:
     """The whole matrix, of the mixture written out."""
     shapes = {name: len(logits) for name, logits in relaxation.logits.items()}
 
     def loss(alpha: Tensor) -> Tensor:
         parts = dict(zip(shapes, alpha.split(list(shapes.values())), strict=True))
         gates = {n: Gate(tuple(range(len(p))), p.exp() / p.exp().sum()) for n, p in parts.items()}
-        return F.cross_entropy(supernet(batch.images, gates), batch.labels)
+        return F.cross_entropy(supernet(batch.inputs, gates), batch.targets)
 
     alpha = torch.cat([logits.detach() for logits in relaxation.logits.values()])
     return torch.autograd.functional.hessian(loss, alpha)
@@ -70,7 +73,7 @@ def test_single_precision_is_enough() -> None:
     supernet, batch = make_supernet(), make_batch()
     relaxation = randomise(Darts(supernet))
     exact = architecture_eigenvalue(supernet, relaxation, batch, STEP)
-    single = Batch(batch.images.float(), batch.labels)
+    single = Samples(batch.inputs.float(), batch.targets)
     found = architecture_eigenvalue(supernet.float(), relaxation.float(), single, STEP)
     assert found == pytest.approx(exact, rel=1e-2)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_modules import build_cell_network
+from lightning_modules import build_cell_backbone
 from lightning_modules import count_macs
 from lightning_modules import count_params
 from lightning_modules import TrainingEvaluator
@@ -18,14 +18,15 @@ from lightning_modules.data import DigitsDataModule
 from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import Supernet
 from lightning_modules.supernet import SupernetEvaluator
+from lightning_modules.tasks import Classification
 from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
 
 
 SPACE = CellSpace()
 SIZES: dict[str, Any] = {"channels": 4, "cells_per_stage": 1, "stages": 1}
-SHAPE: dict[str, Any] = {"input_shape": (1, 8, 8), "num_classes": 10}
-BUILD = functools.partial(build_cell_network, **SHAPE, **SIZES)
+SHAPE: dict[str, Any] = {"input_shape": (1, 8, 8)}
+BUILD = functools.partial(build_cell_backbone, **SHAPE, **SIZES)
 CELL = SPACE.from_string(
     "|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|none~2|"
 )
@@ -41,7 +42,7 @@ def data() -> DigitsDataModule:
 @pytest.fixture
 def supernet() -> Supernet:
     torch.manual_seed(0)
-    return build_supernet(SPACE, **SHAPE, **SIZES)
+    return build_supernet(SPACE, Classification(10), **SHAPE, **SIZES)
 
 
 def train(network: nn.Module, data: DigitsDataModule) -> None:
@@ -57,7 +58,7 @@ def train(network: nn.Module, data: DigitsDataModule) -> None:
 def trained_supernet(data: DigitsDataModule) -> Supernet:
     """A supernet in which the path of one cell has been trained."""
     torch.manual_seed(0)
-    supernet = build_supernet(SPACE, **SHAPE, **SIZES)
+    supernet = build_supernet(SPACE, Classification(10), **SHAPE, **SIZES)
     path = supernet.path(CELL)
 
     class Path(nn.Module):
@@ -101,7 +102,7 @@ def test_supernet_of_another_space(data: DigitsDataModule) -> None:
 
 
 def test_supernet_of_another_size(data: DigitsDataModule) -> None:
-    supernet = build_supernet(SPACE, **SHAPE, **{**SIZES, "channels": 8})
+    supernet = build_supernet(SPACE, Classification(10), **SHAPE, **{**SIZES, "channels": 8})
     evaluator = TrainingEvaluator(BUILD, data, inherit_weights=supernet)
     with pytest.raises(ValueError, match="Expected the supernet to hold a weight"):
         evaluator(CELL)

@@ -12,10 +12,10 @@ from pytorch_lightning.loggers import CSVLogger
 import torch
 
 from lightning_modules.data import DigitsDataModule
+from lightning_modules.spaces.cell import CellSupernet
+from lightning_modules.spaces.darts import DartsSupernet
 from lightning_modules.supernet import _guards
-from lightning_modules.supernet import CellSupernet
 from lightning_modules.supernet import CollapseGuard
-from lightning_modules.supernet import DartsSupernet
 from lightning_modules.supernet import Supernet
 from lightning_modules.supernet import SupernetDataModule
 from lightning_modules.supernet import SupernetModule
@@ -26,16 +26,19 @@ from lightning_modules.supernet.relaxations import Enas
 from lightning_modules.supernet.relaxations import Gdas
 from lightning_modules.supernet.relaxations import Relaxation
 from lightning_modules.supernet.relaxations import SinglePath
+from lightning_modules.tasks import Classification
 from optuna_nas import CellSpace
 from optuna_nas import DartsSpace
 
 
-SIZES = {"input_shape": (1, 8, 8), "num_classes": 10, "channels": 4}
+SIZES = {"input_shape": (1, 8, 8), "channels": 4}
 
 
 def make_module(kind: type[Relaxation] = Darts, **arguments: Any) -> SupernetModule:
     torch.manual_seed(0)
-    supernet = CellSupernet(CellSpace(n_nodes=3), **SIZES, cells_per_stage=1, stages=1)
+    supernet = CellSupernet(
+        CellSpace(n_nodes=3), Classification(10), **SIZES, cells_per_stage=1, stages=1
+    )
     return SupernetModule(supernet, kind(supernet), architecture_learning_rate=0.05, **arguments)
 
 
@@ -119,7 +122,7 @@ def test_counts_of_one_kind_of_cells() -> None:
 
 def test_counts_of_two_kinds_of_cells() -> None:
     space = DartsSpace(n_nodes=2)
-    supernet = DartsSupernet(space, **SIZES)
+    supernet = DartsSupernet(space, Classification(10), **SIZES)
     architecture = space.complete(
         {
             "normal_2_op_1": "skip_connect",
@@ -245,7 +248,7 @@ def test_resumed_guard_goes_on(tmp_path: Path) -> None:
 
 
 def test_checkpoint_is_of_plain_types(tmp_path: Path) -> None:
-    guard = CollapseGuard(max_images=5)
+    guard = CollapseGuard(max_samples=5)
     trainer = fit(make_module(), guard, path=tmp_path, max_epochs=1)
     trainer.save_checkpoint(tmp_path / "stage.ckpt")
     state = torch.load(tmp_path / "stage.ckpt", weights_only=True)["callbacks"]["CollapseGuard"]
@@ -287,7 +290,7 @@ def test_other_modules_are_refused() -> None:
     [
         ("every_n_epochs", 0, "at least 1"),
         ("window", 0, "at least 1"),
-        ("max_images", 0, "at least 1"),
+        ("max_samples", 0, "at least 1"),
         ("threshold", 0.0, r"in \(0, 1\)"),
         ("threshold", 1.0, r"in \(0, 1\)"),
     ],

@@ -17,6 +17,7 @@ from lightning_modules.supernet import recalibrate
 from lightning_modules.supernet import Supernet
 from lightning_modules.supernet import SupernetEvaluator
 from lightning_modules.supernet._evaluate import batch_statistics
+from lightning_modules.tasks import Classification
 from optuna_nas import Architecture
 from optuna_nas import CellSpace
 
@@ -28,7 +29,7 @@ def make(**arguments: Any) -> Supernet:
     """Return a supernet whose weights and statistics are all of their own."""
     torch.manual_seed(0)
     sizes: dict[str, Any] = {"channels": 4, "cells_per_stage": 1, "stages": 2, **arguments}
-    supernet = build_supernet(SPACE, input_shape=(1, 6, 6), num_classes=3, **sizes)
+    supernet = build_supernet(SPACE, Classification(3), input_shape=(1, 6, 6), **sizes)
     with torch.no_grad():
         for tensor in supernet.state_dict().values():
             if tensor.is_floating_point() and tensor.ndim == 1:
@@ -128,14 +129,14 @@ def test_the_supernet_is_unchanged(training: bool) -> None:
 def test_batches_of_a_data_module() -> None:
     torch.manual_seed(0)
     supernet = build_supernet(
-        SPACE, input_shape=(1, 8, 8), num_classes=10, channels=4, cells_per_stage=1, stages=1
+        SPACE, Classification(10), input_shape=(1, 8, 8), channels=4, cells_per_stage=1, stages=1
     )
     data = DigitsDataModule(batch_size=100, eval_batch_size=50)
     data.setup("fit")
-    evaluator = SupernetEvaluator.from_data(supernet, data, train_images=250, val_images=60)
-    assert [len(labels) for _, labels in evaluator.train_batches] == [100, 100, 100]
-    assert [len(labels) for _, labels in evaluator.val_batches] == [50, 50]
-    whole = SupernetEvaluator.from_data(supernet, data, val_images=10**6)
+    evaluator = SupernetEvaluator.from_data(supernet, data, train_samples=250, val_samples=60)
+    assert [len(labels) for _, labels in evaluator.train_batches] == [100, 100, 50]
+    assert [len(labels) for _, labels in evaluator.val_batches] == [50, 10]
+    whole = SupernetEvaluator.from_data(supernet, data, val_samples=10**6)
     assert sum(len(labels) for _, labels in whole.val_batches) == 359
 
 

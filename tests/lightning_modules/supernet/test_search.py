@@ -13,21 +13,22 @@ from lightning_modules.data import DigitsDataModule
 from lightning_modules.supernet import SupernetEvaluator
 from lightning_modules.supernet import SupernetSearch
 from lightning_modules.supernet.relaxations import RELAXATIONS
+from lightning_modules.tasks import Classification
 from optuna_nas import CellSpace
 from optuna_nas import CustomSpace
 
 
 SPACE = CellSpace(n_nodes=3)
 SIZES: dict[str, Any] = {"channels": 4, "cells_per_stage": 1, "stages": 1}
-LOGITS = [name for name in RELAXATIONS if RELAXATIONS[name].learns and name != "enas"]
+LOGITS = [name for name in RELAXATIONS if RELAXATIONS.get(name).learns and name != "enas"]
 
 
 def make(relaxation: str = "fairnas", **arguments: Any) -> SupernetSearch:
     return SupernetSearch(
         SPACE,
+        Classification(10),
         **{
             "input_shape": (1, 8, 8),
-            "num_classes": 10,
             "relaxation": relaxation,
             "n_epochs": 3,
             **SIZES,
@@ -143,7 +144,7 @@ def test_weights_learn_from_one_batch_and_logits_from_the_other(
         search = make(relaxation)
         search.train_step(batch, other)
         logits = torch.cat([p.detach().flatten() for p in search.relaxation.parameters()])
-        return search.supernet.network.classifier.weight.detach(), logits
+        return search.supernet.network.head.weight.detach(), logits
 
     first, second = data["train"][0], data["train"][1]
     weight, logits = after(first, second)
@@ -222,7 +223,7 @@ def test_wrong_numbers_and_sizes() -> None:
 def test_a_space_without_a_supernet() -> None:
     space = CustomSpace({"a": CellSpace().distributions["edge_0_1"]}, name="mine")
     with pytest.raises(ValueError, match="add its supernet to `SUPERNETS`"):
-        SupernetSearch(space, input_shape=(1, 8, 8), num_classes=10)
+        SupernetSearch(space, Classification(10), input_shape=(1, 8, 8))
 
 
 @pytest.mark.gpu

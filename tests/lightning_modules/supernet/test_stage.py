@@ -18,9 +18,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data import random_split
 from torch.utils.data import TensorDataset
 
+from lightning_modules import build_cell_backbone
 from lightning_modules.data import DigitsDataModule
 from lightning_modules.proxies import ProxyEvaluator
-from lightning_modules.spaces.builders import build_cell_network
 from lightning_modules.supernet import load_supernet
 from lightning_modules.supernet import PRIOR_FILE
 from lightning_modules.supernet import stage_settings
@@ -404,7 +404,7 @@ def test_paths_are_judged_by_a_proxy_as_well() -> None:
     both = stage(**arguments).run()
     assert both.scores is not None
     assert len(both.scores) == 30
-    build = partial(build_cell_network, input_shape=(1, 8, 8), num_classes=10, **NETWORK)
+    build = partial(build_cell_backbone, input_shape=(1, 8, 8), num_classes=10, **NETWORK)
     guess = ProxyEvaluator(build, DigitsDataModule(batch_size=256), accelerator="cpu")
     for architecture in both.scores.architectures[::10]:
         expected = guess(architecture).metrics["synflow"]

@@ -8,14 +8,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_modules.data import DigitsDataModule
-from lightning_modules.supernet import CellSupernet
+from lightning_modules.spaces.cell import CellSupernet
 from lightning_modules.supernet import SupernetDataModule
 from lightning_modules.supernet import SupernetModule
-from lightning_modules.supernet.relaxations import Batch
 from lightning_modules.supernet.relaxations import Darts
+from lightning_modules.supernet.relaxations import Samples
 from lightning_modules.supernet.relaxations import SecondOrderDarts
 from lightning_modules.supernet.relaxations import Step
 from lightning_modules.supernet.relaxations.darts_second_order import difference_product
+from lightning_modules.tasks import Classification
 from lightning_modules.training.trainer import make_trainer
 from optuna_nas import CellSpace
 
@@ -25,15 +26,17 @@ STEP = Step(3, 0.5, 0.3)
 
 def make_supernet(**arguments: object) -> CellSupernet:
     torch.manual_seed(0)
-    sizes = {"input_shape": (1, 6, 6), "num_classes": 3, "channels": 4}
-    supernet = CellSupernet(CellSpace(), **sizes, cells_per_stage=1, stages=1, **arguments)
+    sizes = {"input_shape": (1, 6, 6), "channels": 4}
+    supernet = CellSupernet(
+        CellSpace(), Classification(3), **sizes, cells_per_stage=1, stages=1, **arguments
+    )
     return supernet.double()
 
 
-def make_batch(seed: int, n: int = 8) -> Batch:
+def make_batch(seed: int, n: int = 8) -> Samples:
     rng = torch.Generator().manual_seed(seed)
     images = torch.randn(n, 1, 6, 6, generator=rng, dtype=torch.float64)
-    return Batch(images, torch.randint(3, (n,), generator=rng))
+    return Samples(images, torch.randint(3, (n,), generator=rng))
 
 
 def cost(probabilities: dict[str, Tensor]) -> Tensor:
@@ -63,9 +66,9 @@ def unrolled_loss(
     optimizer = torch.optim.SGD(trained.parameters(), lr=learning_rate)
     gates = relaxation.gates(trained, STEP, 0)
     train, val = make_batch(2), make_batch(1)
-    F.cross_entropy(trained(train.images, gates), train.labels).backward()
+    F.cross_entropy(trained(train.inputs, gates), train.targets).backward()
     optimizer.step()
-    loss = F.cross_entropy(trained(val.images, gates), val.labels)
+    loss = F.cross_entropy(trained(val.inputs, gates), val.targets)
     for factor in relaxation.costs:
         loss = loss * factor(relaxation.probabilities())
     return float(loss.detach())
@@ -194,8 +197,10 @@ def test_gradients_come_from_the_given_backward(method: str) -> None:
 def test_in_a_trainer(tmp_path: Path) -> None:
     """One step of the trainer is an architecture step of Adam at the weights from before."""
     torch.manual_seed(0)
-    sizes = {"input_shape": (1, 8, 8), "num_classes": 10, "channels": 4}
-    supernet = CellSupernet(CellSpace(n_nodes=3), **sizes, cells_per_stage=1, stages=1)
+    sizes = {"input_shape": (1, 8, 8), "channels": 4}
+    supernet = CellSupernet(
+        CellSpace(n_nodes=3), Classification(10), **sizes, cells_per_stage=1, stages=1
+    )
     relaxation = SecondOrderDarts(supernet)
     before, twin = copy.deepcopy(supernet), copy.deepcopy(relaxation)
     data = SupernetDataModule(DigitsDataModule(batch_size=16))
@@ -216,7 +221,7 @@ def test_in_a_trainer(tmp_path: Path) -> None:
     )
     trainer.fit(module, datamodule=data)
     optimizer = torch.optim.Adam(twin.parameters(), lr=3e-3, betas=(0.5, 0.999))
-    weights, architecture = Batch(*kept[0]["weights"]), Batch(*kept[0]["architecture"])
+    weights, architecture = Samples(*kept[0]["weights"]), Samples(*kept[0]["architecture"])
     step = Step(0, 0.0, 0.1)
     loss = twin.architecture_step(before, architecture, weights, step, Tensor.backward)
     optimizer.step()

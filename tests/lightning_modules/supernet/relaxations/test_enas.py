@@ -11,16 +11,17 @@ from torch import nn
 from torch import Tensor
 
 from lightning_modules.data import DigitsDataModule
+from lightning_modules.spaces.cell import CellSupernet
 from lightning_modules.supernet import build_supernet
-from lightning_modules.supernet import CellSupernet
 from lightning_modules.supernet import Gate
 from lightning_modules.supernet import Supernet
 from lightning_modules.supernet import SupernetDataModule
 from lightning_modules.supernet import SupernetModule
 from lightning_modules.supernet._gates import GateBoard
-from lightning_modules.supernet.relaxations import Batch
 from lightning_modules.supernet.relaxations import Enas
+from lightning_modules.supernet.relaxations import Samples
 from lightning_modules.supernet.relaxations import Step
+from lightning_modules.tasks import Classification
 from optuna_nas import Architecture
 from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
@@ -30,7 +31,7 @@ from optuna_nas import MobileSpace
 from optuna_nas.spaces import SearchSpace
 
 
-BATCH = Batch(torch.zeros(20, 1, 2, 2), torch.zeros(20, dtype=torch.int64))
+BATCH = Samples(torch.zeros(20, 1, 2, 2), torch.zeros(20, dtype=torch.int64))
 
 
 class ScoredSupernet(Supernet):
@@ -42,7 +43,9 @@ class ScoredSupernet(Supernet):
             for name, d in space.distributions.items()
         }
         network = nn.Linear(1, 2)
-        super().__init__(space, network, choices or own, GateBoard(), lambda a: network, 2)
+        super().__init__(
+            space, network, choices or own, GateBoard(), lambda a: network, Classification(2)
+        )
         self.score = score
         self.seen: list[dict[str, Gate]] = []
 
@@ -126,9 +129,9 @@ def test_gradient_is_that_of_reinforce() -> None:
     for number in range(3):
         relaxation.zero_grad()
         step = Step(number, 0.0, 0.1)
-        error = relaxation.architecture_step(supernet, BATCH, BATCH, step, Tensor.backward)
+        minus_score = relaxation.architecture_step(supernet, BATCH, BATCH, step, Tensor.backward)
         taken.append(supernet.seen[-1]["edge_0_1"].active[0])
-        rewards.append(1 - float(error))
+        rewards.append(-float(minus_score))
         gradients.append(relaxation.weights["head_bias"].grad.clone())
     assert len(set(taken)) > 1
     choices = space.distributions["edge_0_1"].choices
@@ -230,7 +233,7 @@ def test_architecture_step_changes_no_weights_and_no_statistics() -> None:
     )
     relaxation = Enas(supernet)
     before = copy.deepcopy(supernet.state_dict())
-    batch = Batch(torch.randn(16, 1, 6, 6), torch.arange(16) % 2)
+    batch = Samples(torch.randn(16, 1, 6, 6), torch.arange(16) % 2)
     step = Step(0, 0.0, 0.1)
     relaxation.architecture_step(supernet, batch, batch, step, Tensor.backward)
     for name, tensor in supernet.state_dict().items():
@@ -312,9 +315,13 @@ def test_gradients_come_from_the_given_backward() -> None:
 @pytest.mark.parametrize("space", [ChainSpace(), DartsSpace(n_nodes=2), MobileSpace()])
 def test_other_spaces(space: SearchSpace) -> None:
     torch.manual_seed(0)
-    supernet = build_supernet(space, input_shape=(1, 8, 8), num_classes=2)
+    supernet = build_supernet(
+        space,
+        Classification(2),
+        input_shape=(1, 8, 8),
+    )
     relaxation, step = Enas(supernet, n_paths=1), Step(0, 0.0, 0.1)
-    batch = Batch(torch.randn(4, 1, 8, 8), torch.arange(4) % 2)
+    batch = Samples(torch.randn(4, 1, 8, 8), torch.arange(4) % 2)
     error = relaxation.architecture_step(supernet, batch, batch, step, Tensor.backward)
     assert 0 <= float(error) <= 1
     found = relaxation.probabilities()

@@ -15,9 +15,8 @@ from torch.nn import functional as F
 
 from lightning_modules import Latency
 from lightning_modules import LatencyTable
-from lightning_modules.supernet import CellSupernet
+from lightning_modules.spaces.cell import CellSupernet
 from lightning_modules.supernet import Gate
-from lightning_modules.supernet.relaxations import Batch
 from lightning_modules.supernet.relaxations import CostFactor
 from lightning_modules.supernet.relaxations import Darts
 from lightning_modules.supernet.relaxations import FBNet
@@ -25,14 +24,15 @@ from lightning_modules.supernet.relaxations import Gdas
 from lightning_modules.supernet.relaxations import LatencyFactor
 from lightning_modules.supernet.relaxations import LogitRelaxation
 from lightning_modules.supernet.relaxations import RELAXATIONS
+from lightning_modules.supernet.relaxations import Samples
 from lightning_modules.supernet.relaxations import Step
+from lightning_modules.tasks import Classification
 from optuna_nas import CellSpace
 
 
 SPACE = CellSpace(n_nodes=3)
 SIZES: dict[str, Any] = {
     "input_shape": (1, 6, 6),
-    "num_classes": 3,
     "channels": 4,
     "cells_per_stage": 1,
     "stages": 1,
@@ -43,7 +43,7 @@ STEP = Step(7, 0.5, 0.1)
 def make(kind: type[LogitRelaxation], **arguments: Any) -> tuple[CellSupernet, LogitRelaxation]:
     """Return both in double precision, with logits that are all of their own."""
     torch.manual_seed(0)
-    supernet = CellSupernet(SPACE, **SIZES).double()
+    supernet = CellSupernet(SPACE, Classification(3), **SIZES).double()
     relaxation = kind(supernet, **{"seed": 4, **arguments}).double()
     rng = torch.Generator().manual_seed(7)
     with torch.no_grad():
@@ -52,10 +52,10 @@ def make(kind: type[LogitRelaxation], **arguments: Any) -> tuple[CellSupernet, L
     return supernet, relaxation
 
 
-def make_batch(seed: int = 1) -> Batch:
+def make_batch(seed: int = 1) -> Samples:
     rng = torch.Generator().manual_seed(seed)
     images = torch.randn(6, 1, 6, 6, generator=rng, dtype=torch.float64)
-    return Batch(images, torch.randint(3, (6,), generator=rng))
+    return Samples(images, torch.randint(3, (6,), generator=rng))
 
 
 def gumbel_weights(
@@ -72,8 +72,8 @@ def gumbel_weights(
     return found
 
 
-def loss_of(supernet: CellSupernet, batch: Batch, gates: Mapping[str, Gate]) -> Tensor:
-    return F.cross_entropy(supernet(batch.images, gates), batch.labels)
+def loss_of(supernet: CellSupernet, batch: Samples, gates: Mapping[str, Gate]) -> Tensor:
+    return F.cross_entropy(supernet(batch.inputs, gates), batch.targets)
 
 
 # GDAS.
@@ -254,7 +254,7 @@ def test_steps_depend_on_seed_and_number_alone(kind: type[LogitRelaxation]) -> N
 
 
 def test_first_logits_are_small_and_of_the_seed() -> None:
-    supernet = CellSupernet(SPACE, **SIZES)
+    supernet = CellSupernet(SPACE, Classification(3), **SIZES)
     first, again, other = (Gdas(supernet, seed=seed).state_dict() for seed in (0, 0, 1))
     values = torch.cat(list(first.values()))
     assert values.dtype == torch.float32
@@ -268,12 +268,12 @@ def test_weight_steps_leave_the_logits_alone(kind: type[LogitRelaxation]) -> Non
     supernet, relaxation = make(kind)
     gates = relaxation.gates(supernet, STEP, 0)
     expected = torch.autograd.grad(
-        loss_of(supernet, make_batch(), gates), supernet.network.classifier.weight
+        loss_of(supernet, make_batch(), gates), supernet.network.head.weight
     )[0]
     loss = relaxation.weight_step(supernet, make_batch(), STEP, Tensor.backward)
     assert not loss.requires_grad
     assert float(loss) == pytest.approx(float(loss_of(supernet, make_batch(), gates)))
-    torch.testing.assert_close(supernet.network.classifier.weight.grad, expected)
+    torch.testing.assert_close(supernet.network.head.weight.grad, expected)
     assert all(logits.grad is None for logits in relaxation.logits.values())
 
 
@@ -322,7 +322,7 @@ def test_fbnet_multiplies_the_loss_by_each_cost_of_the_sampled_mixture() -> None
 @pytest.mark.parametrize("name", ["gdas", "fbnet", "darts"])
 def test_architecture_steps_without_accuracy_find_the_cheapest(name: str) -> None:
     table = make_table()
-    kind: Any = RELAXATIONS[name]
+    kind: Any = RELAXATIONS.get(name)
     supernet, relaxation = make(kind, costs=(LatencyFactor(table),))
     optimizer = torch.optim.Adam(relaxation.parameters(), lr=0.1)
     before = expected_us(table, relaxation.probabilities())

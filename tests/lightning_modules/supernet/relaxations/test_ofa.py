@@ -8,14 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_modules import build_network
+from lightning_modules import build_mobile_backbone
 from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import inherit_weights
 from lightning_modules.supernet import Supernet
-from lightning_modules.supernet.relaxations import Batch
 from lightning_modules.supernet.relaxations import ProgressiveShrinking
+from lightning_modules.supernet.relaxations import Samples
 from lightning_modules.supernet.relaxations import Step
 from lightning_modules.supernet.relaxations.ofa import ordered_choices
+from lightning_modules.tasks import Classification
 from optuna_nas import Architecture
 from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
@@ -23,7 +24,7 @@ from optuna_nas import MobileSpace
 from optuna_nas.spaces import MobileStage
 
 
-SIZES: dict[str, Any] = {"input_shape": (1, 6, 6), "num_classes": 3}
+SIZES: dict[str, Any] = {"input_shape": (1, 6, 6)}
 SPACE = MobileSpace(
     [
         MobileStage(
@@ -47,7 +48,7 @@ ACTIVATIONS = {"stage_1_block_1_activation", "stage_1_block_2_activation"}
 
 def make(space: MobileSpace = SPACE) -> Supernet:
     torch.manual_seed(0)
-    return build_supernet(space, **SIZES).double()
+    return build_supernet(space, Classification(3), **SIZES).double()
 
 
 def at(progress: float, number: int = 0) -> Step:
@@ -113,7 +114,7 @@ def test_the_first_is_the_largest_and_the_second_the_smallest() -> None:
 
 def test_skip_is_the_smallest_type() -> None:
     space = SPACE.freeze({"stage_1_depth": 2})
-    relaxation = ProgressiveShrinking(build_supernet(space, **SIZES))
+    relaxation = ProgressiveShrinking(build_supernet(space, Classification(3), **SIZES))
     smallest = relaxation.architectures(make(), at(0.3))[1]
     assert smallest["stage_1_block_2_type"] == "skip"
 
@@ -153,7 +154,7 @@ def test_wrong_arguments_are_refused() -> None:
         ProgressiveShrinking(supernet, n_random=-1)
     with pytest.raises(ValueError, match=r"`phases` to begin in \[0, 1\] but got \[1.5\]"):
         ProgressiveShrinking(supernet, phases=[(1.5, ["*"])])
-    cells = build_supernet(CellSpace(), input_shape=(1, 8, 8), num_classes=2, channels=4)
+    cells = build_supernet(CellSpace(), Classification(2), input_shape=(1, 8, 8), channels=4)
     with pytest.raises(ValueError, match="`supernet` .* but got one of `cell` without any"):
         ProgressiveShrinking(cells)
 
@@ -166,19 +167,19 @@ def log_softmax(logits: Tensor) -> Tensor:
 
 
 def reference_gradients(
-    supernet: Supernet, architectures: list[Architecture], batch: Batch
+    supernet: Supernet, architectures: list[Architecture], batch: Samples
 ) -> tuple[float, dict[str, Tensor]]:
     """Return the loss and, by the supernet's names, the summed gradients of single networks."""
     total = {n: torch.zeros_like(p) for n, p in supernet.network.named_parameters()}
     teacher: Tensor | None = None
     first = 0.0
     for architecture in architectures:
-        network = build_network(architecture, **SIZES).double()
+        network = supernet.task.network(build_mobile_backbone(architecture, **SIZES)).double()
         inherit_weights(network, supernet, architecture)
-        logs = log_softmax(network(batch.images))
+        logs = log_softmax(network(batch.inputs))
         if teacher is None:
             teacher = logs.exp().detach()
-            loss = -logs[range(len(batch.labels)), batch.labels].mean()
+            loss = -logs[range(len(batch.targets)), batch.targets].mean()
             first = float(loss.detach())
         else:
             loss = -(teacher * logs).sum(dim=1).mean()
@@ -198,7 +199,7 @@ def reference_gradients(
 def test_gradients_are_those_of_the_networks_apart(progress: float) -> None:
     supernet = make()
     relaxation = ProgressiveShrinking(supernet)
-    batch = Batch(torch.randn(5, 1, 6, 6).double(), torch.tensor([0, 2, 1, 1, 0]))
+    batch = Samples(torch.randn(5, 1, 6, 6).double(), torch.tensor([0, 2, 1, 1, 0]))
     architectures = relaxation.architectures(supernet, at(progress, 4))
     assert len(architectures) > 1
     expected, gradients = reference_gradients(supernet, architectures, batch)
@@ -214,7 +215,7 @@ def test_no_gradient_flows_into_the_targets() -> None:
     """The weights of the largest network alone do not feel the loss of the smallest."""
     supernet = make()
     relaxation = ProgressiveShrinking(supernet, n_random=0)
-    batch = Batch(torch.randn(5, 1, 6, 6).double(), torch.tensor([0, 2, 1, 1, 0]))
+    batch = Samples(torch.randn(5, 1, 6, 6).double(), torch.tensor([0, 2, 1, 1, 0]))
     losses: list[Tensor] = []
     relaxation.weight_step(supernet, batch, at(1.0), losses.append)
     assert len(losses) == 2

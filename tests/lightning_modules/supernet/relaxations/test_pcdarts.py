@@ -14,13 +14,14 @@ from torch.nn import functional as F
 
 from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import Supernet
-from lightning_modules.supernet.relaxations import Batch
 from lightning_modules.supernet.relaxations import Darts
 from lightning_modules.supernet.relaxations import FBNet
 from lightning_modules.supernet.relaxations import Gdas
 from lightning_modules.supernet.relaxations import PartialChannels
 from lightning_modules.supernet.relaxations import RELAXATIONS
+from lightning_modules.supernet.relaxations import Samples
 from lightning_modules.supernet.relaxations import Step
+from lightning_modules.tasks import Classification
 from optuna_nas import CellSpace
 from optuna_nas import DartsSpace
 from optuna_nas import SearchSpace
@@ -41,7 +42,7 @@ def make(space: SearchSpace, **arguments: Any) -> tuple[Supernet, PartialChannel
     """Return a supernet with K = 4, and a relaxation far from its start."""
     torch.manual_seed(0)
     arguments = {**PartialChannels.supernet_arguments, **SIZES[space.name], **arguments}
-    supernet = build_supernet(space, input_shape=SHAPE, num_classes=3, **arguments)
+    supernet = build_supernet(space, Classification(3), input_shape=SHAPE, **arguments)
     relaxation = PartialChannels(supernet)
     with torch.no_grad():
         for parameter in relaxation.parameters():
@@ -100,7 +101,7 @@ def test_a_network_of_cells_is_the_paper_s_sum() -> None:
             strides = [1] * len(names)
             nodes.append(node_by_hand(relaxation, names, edges, nodes, strides, ""))
         x = nodes[2]
-    expected = network.classifier(torch.relu(network.norm(x)).mean(dim=(2, 3)))
+    expected = network.head(torch.relu(network.norm(x)).mean(dim=(2, 3)))
     found = supernet(images, relaxation.gates(supernet, STEP, 0))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
@@ -115,7 +116,7 @@ def test_a_reduction_cell_is_the_paper_s_sum() -> None:
         names = [f"edge_{i}_{target}" for i in range(target)]
         strides = [2, 2, 1, 1][:target]
         nodes.append(node_by_hand(relaxation, names, cell.edges, nodes, strides, "reduce_"))
-    expected = supernet.network.classifier(torch.cat(nodes[2:], dim=1).mean(dim=(2, 3)))
+    expected = supernet.network.head(torch.cat(nodes[2:], dim=1).mean(dim=(2, 3)))
     found = supernet(images, relaxation.gates(supernet, STEP, 0))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
@@ -199,7 +200,7 @@ def test_probabilities_are_probabilities(space: SearchSpace) -> None:
 def test_steps_give_gradients_to_what_they_train(space: SearchSpace) -> None:
     arguments = {"cells": 2} if space is DARTS else {}
     supernet, relaxation = make(space, **arguments)
-    batch = Batch(torch.randn(4, *SHAPE), torch.tensor([0, 1, 2, 0]))
+    batch = Samples(torch.randn(4, *SHAPE), torch.tensor([0, 1, 2, 0]))
     relaxation.weight_step(supernet, batch, STEP, lambda loss: loss.backward())
     assert all(parameter.grad is None for parameter in relaxation.parameters())
     assert any(p.grad is not None and p.grad.any() for p in supernet.parameters())
@@ -220,7 +221,7 @@ def test_costs_see_the_weights_of_edges() -> None:
 
     supernet, _ = make(DARTS)
     relaxation = PartialChannels(supernet, costs=(cost,))
-    batch = Batch(torch.randn(4, *SHAPE), torch.tensor([0, 1, 2, 0]))
+    batch = Samples(torch.randn(4, *SHAPE), torch.tensor([0, 1, 2, 0]))
     relaxation.architecture_step(supernet, batch, batch, STEP, lambda loss: loss.backward())
     n = len(choices_of(DARTS.distributions["normal_3_inputs"]))
     assert seen[0]["normal_3_inputs"].shape == (n,)
@@ -242,14 +243,14 @@ def test_same_seed_same_start() -> None:
 
 
 def test_a_supernet_of_all_channels_is_refused() -> None:
-    supernet = build_supernet(CELLS, input_shape=SHAPE, num_classes=3, channels=4)
+    supernet = build_supernet(CELLS, Classification(3), input_shape=SHAPE, channels=4)
     with pytest.raises(ValueError, match=r"^Expected argument `supernet`.*without partial chann"):
         PartialChannels(supernet)
 
 
 def test_names_and_arguments() -> None:
-    assert RELAXATIONS["pcdarts"] is PartialChannels
+    assert RELAXATIONS.get("pcdarts") is PartialChannels
     assert dict(PartialChannels.supernet_arguments) == {"affine": False, "partial_channels": 4}
     for relaxation in (Darts, Gdas, FBNet):
         assert dict(relaxation.supernet_arguments) == {"affine": False}
-    assert not dict(RELAXATIONS["spos"].supernet_arguments)
+    assert not dict(RELAXATIONS.get("spos").supernet_arguments)

@@ -13,11 +13,12 @@ from torch.nn import functional as F
 
 from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import Supernet
-from lightning_modules.supernet.relaxations import Batch
 from lightning_modules.supernet.relaxations import fair_architectures
 from lightning_modules.supernet.relaxations import FairPaths
+from lightning_modules.supernet.relaxations import Samples
 from lightning_modules.supernet.relaxations import SinglePath
 from lightning_modules.supernet.relaxations import Step
+from lightning_modules.tasks import Classification
 from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
 from optuna_nas import SearchSpace
@@ -30,12 +31,12 @@ CHAIN = ChainSpace(max_depth=2, filters=(4, 8, 12), kernel_sizes=(3, 5), units=(
 def make(space: SearchSpace = CELL) -> Supernet:
     torch.manual_seed(0)
     sizes: dict[str, Any] = {"channels": 4, "cells_per_stage": 1, "stages": 1}
-    return build_supernet(space, input_shape=(1, 6, 6), num_classes=3, **sizes)
+    return build_supernet(space, Classification(3), input_shape=(1, 6, 6), **sizes)
 
 
-def make_batch() -> Batch:
+def make_batch() -> Samples:
     rng = torch.Generator().manual_seed(1)
-    return Batch(torch.randn(6, 1, 6, 6, generator=rng), torch.randint(3, (6,), generator=rng))
+    return Samples(torch.randn(6, 1, 6, 6, generator=rng), torch.randint(3, (6,), generator=rng))
 
 
 def test_a_uniform_path_a_step() -> None:
@@ -96,7 +97,7 @@ def test_fair_gradients_add_up() -> None:
     total = {name: torch.zeros_like(p) for name, p in supernet.named_parameters()}
     for architecture in relaxation.architectures(supernet, step):
         alone = make()
-        loss = F.cross_entropy(alone(batch.images, alone.path(architecture)), batch.labels)
+        loss = F.cross_entropy(alone(batch.inputs, alone.path(architecture)), batch.targets)
         loss.backward()
         losses.append(float(loss.detach()))
         for name, parameter in alone.named_parameters():
@@ -107,7 +108,7 @@ def test_fair_gradients_add_up() -> None:
     for name, parameter in supernet.named_parameters():
         grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         torch.testing.assert_close(grad, total[name], atol=1e-6, rtol=1e-5, msg=name)
-    assert float(total["network.classifier.weight"].abs().max()) > 0
+    assert float(total["network.head.weight"].abs().max()) > 0
 
 
 def test_a_single_path_trains_its_own_choices_alone() -> None:
