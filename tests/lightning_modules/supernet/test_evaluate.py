@@ -95,7 +95,7 @@ def test_supernet_is_not_trained_by_a_trial(data: DigitsDataModule, supernet: Su
 
 
 def test_supernet_of_another_space(data: DigitsDataModule) -> None:
-    supernet = build_supernet(ChainSpace(), **SHAPE)
+    supernet = build_supernet(ChainSpace(), Classification(10), **SHAPE)
     evaluator = TrainingEvaluator(BUILD, data, inherit_weights=supernet)
     with pytest.raises(ValueError, match="of search space `cell` but got one of `chain`"):
         evaluator(CELL)

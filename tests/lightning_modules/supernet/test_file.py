@@ -14,6 +14,7 @@ from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import load_supernet
 from lightning_modules.supernet import save_supernet
 from lightning_modules.supernet import Supernet
+from lightning_modules.tasks import Classification
 from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
 from optuna_nas import DartsSpace
@@ -23,6 +24,7 @@ from optuna_nas.spaces import MobileStage
 
 
 CELL = CellSpace(n_nodes=3)
+TASK = Classification(3)
 SMALL: dict[str, Any] = {"channels": 4, "cells_per_stage": 1, "stages": 1}
 SPACES: dict[str, tuple[SearchSpace, dict[str, Any]]] = {
     "cell": (CELL, {**SMALL, "affine": False}),
@@ -36,7 +38,7 @@ SPACES: dict[str, tuple[SearchSpace, dict[str, Any]]] = {
 def make(name: str = "cell", **more: Any) -> Supernet:
     torch.manual_seed(0)
     space, arguments = SPACES[name]
-    supernet = build_supernet(space, input_shape=(1, 8, 8), num_classes=3, **{**arguments, **more})
+    supernet = build_supernet(space, TASK, input_shape=(1, 8, 8), **{**arguments, **more})
     with torch.no_grad():
         for tensor in supernet.state_dict().values():
             if tensor.is_floating_point():
@@ -51,6 +53,7 @@ def test_round_trip(name: str, tmp_path: Path) -> None:
     torch.manual_seed(9)
     loaded = load_supernet(str(tmp_path / "new" / "net.pt"), SPACES[name][0])
     assert loaded.arguments == supernet.arguments
+    assert loaded.task == supernet.task
     assert loaded.choices == supernet.choices
     state = loaded.state_dict()
     assert state.keys() == supernet.state_dict().keys()
@@ -129,7 +132,7 @@ def test_nothing_in_the_file_is_executed(how: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [[1], {"a": 1}, {"optuna_nas_supernet": 99}])
 def test_another_kind_of_file(content: Any, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "net.pt")
-    with pytest.raises(CheckpointError, match=r"in format 1 but got another kind of file\.$"):
+    with pytest.raises(CheckpointError, match=r"in format 2 but got another kind of file\.$"):
         load_supernet(tmp_path / "net.pt", CELL)
 
 
@@ -153,7 +156,7 @@ def test_other_choices(space: SearchSpace, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"arguments": {"input_shape": (1, 8, 8), "num_classes": 3, **SMALL, "channels": 8}},
+        {"arguments": {"input_shape": (1, 8, 8), **SMALL, "channels": 8}},
         {"arguments": {"channels": 4}},
         {"arguments": {"wrong": 1}},
         {"state": {}},
@@ -161,6 +164,8 @@ def test_other_choices(space: SearchSpace, tmp_path: Path) -> None:
         {"arguments": 3},
         {"choices": 5},
         {"space": None},
+        {"task": {"name": "cooking", "arguments": {}}},
+        {"task": {"name": "classification", "arguments": {"num_classes": 4}}},
     ],
 )
 def test_contents_that_do_not_fit(change: dict[str, Any], tmp_path: Path) -> None:
@@ -172,7 +177,7 @@ def test_contents_that_do_not_fit(change: dict[str, Any], tmp_path: Path) -> Non
         load_supernet(tmp_path / "net.pt", CELL)
 
 
-@pytest.mark.parametrize("key", ["space", "choices", "arguments", "state"])
+@pytest.mark.parametrize("key", ["space", "task", "choices", "arguments", "state"])
 def test_missing_contents(key: str, tmp_path: Path) -> None:
     save_supernet(make(), tmp_path / "net.pt")
     content = torch.load(tmp_path / "net.pt")

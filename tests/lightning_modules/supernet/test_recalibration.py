@@ -106,7 +106,9 @@ def test_recalibration_of_images_alone() -> None:
     before = make().network_of(PATHS[0]).state_dict()
     for name, tensor in first.state_dict().items():
         assert torch.equal(tensor, second.state_dict()[name])
-    assert not torch.equal(before["norm.running_mean"], first.state_dict()["norm.running_mean"])
+    assert not torch.equal(
+        before["backbone.norm.running_mean"], first.state_dict()["backbone.norm.running_mean"]
+    )
     recalibrate(second, TRAIN)  # Nothing of the first time is left.
     for name, tensor in first.state_dict().items():
         torch.testing.assert_close(tensor, second.state_dict()[name])
