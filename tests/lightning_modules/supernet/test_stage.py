@@ -177,7 +177,7 @@ def test_a_killed_stage_goes_on(relaxation: str, data: str, tmp_path: Path) -> N
     assert_same(whole, resumed)
 
 
-def test_a_stage_killed_betweepaths_goes_on(
+def test_a_stage_killed_between_paths_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = stage(tmp_path / "whole").run()
