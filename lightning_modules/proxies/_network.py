@@ -130,7 +130,8 @@ def batch_loss(
 def summed(output: Any) -> Tensor:
     """Return the sum of all that a network returned."""
     first, *others = [leaf.sum() for leaf in tree_leaves(output)]
-    return sum(others, start=first)
+    total: Tensor = sum(others, start=first)
+    return total
 
 
 def gradients(value: Tensor, of: list[Tensor], *, create_graph: bool = False) -> list[Tensor]:
