@@ -80,7 +80,7 @@ class Search(SearchSettings):
 
         ::
 
-            result = Search(data="digits", objectives=["val_accuracy", "params"]).run()
+            result = Search(data="digits", objectives=["val_loss", "params"]).run()
             print(result.model.test_metrics, result.study.best_trials)
 
     Args:

@@ -139,13 +139,20 @@ def test_bounds_as_texts_and_as_objects() -> None:
         ({"evaluate": "supernet"}, "`evaluate` only with argument `supernet`"),
         ({"supernet": "pcdarts", "inherit_weights": True}, "`inherit_weights` with a supernet of"),
         ({"latency_table": "x.json"}, "`latency_table` only with latency_ms"),
-        ({"output": "/proc/no"}, "`output` to be a folder to write in but got '/proc/no"),
     ],
 )
 def test_wrong_settings(settings: dict[str, Any], sentence: str, folder: Path) -> None:
     with pytest.raises(ValueError, match=sentence):
         make(**settings).run()
     assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made(folder: Path) -> None:
+    (folder / "file").touch()
+    with pytest.raises(
+        ValueError, match="`output` to be a folder to write in but got 'file/x/one'"
+    ):
+        make(output="file/x").run()
 
 
 def test_another_search_of_the_same_name_is_refused() -> None:
