@@ -18,6 +18,7 @@ _MODULES = {
     "DartsBackbone": "lightning_modules.spaces.darts",
     "DartsCell": "lightning_modules.spaces.darts",
     "FeatureMap": "lightning_modules.backbone",
+    "FeatureVector": "lightning_modules.backbone",
     "FinishedModel": "lightning_modules.training",
     "InvertedBottleneck": "lightning_modules.spaces.mobile",
     "Kit": "lightning_modules.spaces",

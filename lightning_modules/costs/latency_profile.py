@@ -41,6 +41,7 @@ def profile_latency(
     *,
     task: Task,
     input_shape: tuple[int, int, int],
+    kit: Kit | None = None,
     threads: int = 1,
     batch_size: int = 1,
     device: str = "cpu",
@@ -63,6 +64,7 @@ def profile_latency(
             :data:`~lightning_modules.registries.SPACES`; its kit needs latency terms.
         task: It brings the head.
         input_shape: (channels, height, width) of an image.
+        kit: The kit; by default the one of the space.
         threads: Number of CPU threads.
         batch_size: Samples of a forward pass.
         device: Where to measure, e.g. ``"cpu"`` or ``"cuda"``.
@@ -82,8 +84,8 @@ def profile_latency(
     """
     check_positive("rounds", rounds)
     check_timing(batch_size, threads, min_run_time)
-    kit = as_kit(space)
-    space = kit.make_space()
+    kit = as_kit(space) if kit is None else kit
+    space = space if isinstance(space, SearchSpace) else kit.make_space()
     table = LatencyTable(
         space.name,
         space.distributions,

@@ -120,12 +120,11 @@ def batch_loss(
     Raises:
         ValueError: If ``loss`` returns something else.
     """
-    value = loss(call(network, weights, inputs), targets)
+    value: object = loss(call(network, weights, inputs), targets)
     if not isinstance(value, Tensor) or value.ndim:
         came = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else value
         raise ValueError(f"Expected argument `loss` to return a scalar tensor but got {came!s}.")
-    found: Tensor = value
-    return found
+    return value
 
 
 def summed(output: Any) -> Tensor:

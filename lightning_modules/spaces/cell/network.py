@@ -162,7 +162,7 @@ def build_cell_backbone(
     cells_per_stage: int = 5,
     stages: int = 3,
 ) -> CellBackbone:
-    """Build the backbone of a :class:`~optuna_nas.CellSpace` member; see :class:`CellBackbone`.
+    """Build the :class:`CellBackbone` of a :class:`~optuna_nas.CellSpace` member.
 
     With the defaults, 3x32x32 images and a linear layer for 10 classes, the number of parameters
     is the published one for every cell, e.g. 1,531,546 for 3x3 convolutions on all edges. An edge

@@ -77,7 +77,7 @@ class ChainBackbone(Backbone):
 def build_chain_backbone(
     architecture: Architecture, *, input_shape: tuple[int, int, int]
 ) -> ChainBackbone:
-    """Build the backbone of a :class:`~optuna_nas.ChainSpace` member; see :class:`ChainBackbone`.
+    """Build the :class:`ChainBackbone` of a :class:`~optuna_nas.ChainSpace` member.
 
     Args:
         architecture: The decisions of a chain; see :func:`~optuna_nas.spaces.chain_layers`.

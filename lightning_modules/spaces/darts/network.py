@@ -152,7 +152,7 @@ def build_darts_backbone(
     channels: int = 16,
     cells: int = 8,
 ) -> DartsBackbone:
-    """Build the backbone of a :class:`~optuna_nas.DartsSpace` member; see :class:`DartsBackbone`.
+    """Build the :class:`DartsBackbone` of a :class:`~optuna_nas.DartsSpace` member.
 
     With 36 channels and 20 cells on 3x32x32 images it is the network of the papers' CIFAR-10
     results.

@@ -183,7 +183,7 @@ class MobileBackbone(Backbone):
 def build_mobile_backbone(
     architecture: Architecture, *, input_shape: tuple[int, int, int], dropout: float = 0.0
 ) -> MobileBackbone:
-    """Build the backbone of a :class:`~optuna_nas.MobileSpace` member; see :class:`MobileBackbone`.
+    """Build the :class:`MobileBackbone` of a :class:`~optuna_nas.MobileSpace` member.
 
     Convolutions of stride 2 round sizes up, so any depth fits any image.
 

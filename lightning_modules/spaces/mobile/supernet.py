@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,9 +65,10 @@ class MobileSupernet(Supernet):
     ) -> None:
         choices = {name: tuple(choices_of(dist)) for name, dist in space.distributions.items()}
         board = GateBoard()
-        sizes: dict[str, Any] = {"input_shape": input_shape, "dropout": dropout}
-        backbone = ElasticBackbone(choices, board, affine=affine, **sizes)
-        build = partial(build_mobile_backbone, **sizes)
+        backbone = ElasticBackbone(
+            choices, board, input_shape=input_shape, dropout=dropout, affine=affine
+        )
+        build = partial(build_mobile_backbone, input_shape=input_shape, dropout=dropout)
         super().__init__(space, backbone, choices, board, build, task)
         self._build_backbone = build
         self.mixable = frozenset(filter(_can_mix, choices))

@@ -114,7 +114,7 @@ class _Pass:
         return [(round_width(width, self.coefficient), weight) for width, weight in options]
 
     def _conv(self, name: str, x: Tensor, channels: int, stride: int = 1) -> Tensor:
-        """Return a convolution of the stem or the last layers, normalised and with its activation."""
+        """Return a convolution of stem or last layers, normalised and with its activation."""
         layers = self.backbone.get_submodule(name)
         y = convolve(layers.get_submodule("conv"), x, channels, stride=stride)
         return activate(normalise(layers.get_submodule("norm"), y), self.activation)

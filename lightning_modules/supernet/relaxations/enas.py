@@ -127,7 +127,8 @@ class Enas(PathRelaxation):
         mean = float(rewards.mean())
         average = None if self.baseline.isnan() else float(self.baseline)
         output = self._output(sampled)
-        loss = losses.reinforce_loss(output.log_probs, rewards, mean if average is None else average)
+        baseline = mean if average is None else average
+        loss = losses.reinforce_loss(output.log_probs, rewards, baseline)
         loss = loss + self.entropy_weight * losses.entropy_loss(output.entropies)
         backward(loss.float().to(self.baseline.device))
         self.baseline.fill_(losses.moving_average(average, mean, self.baseline_decay))

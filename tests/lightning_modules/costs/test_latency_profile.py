@@ -9,9 +9,12 @@ import pytest
 import torch
 from torch import nn
 
+from lightning_modules import as_kit
+from lightning_modules import Classification
 from lightning_modules import Latency
 from lightning_modules import LatencyTable
 from lightning_modules import profile_latency
+from lightning_modules import Regression
 from lightning_modules import time_forward
 from lightning_modules.costs import latency_profile
 from optuna_nas import CellSpace
@@ -19,7 +22,11 @@ from optuna_nas import MobileSpace
 from optuna_nas.spaces import MobileStage
 
 
-SMALL: dict[str, Any] = {"input_shape": (1, 6, 6), "num_classes": 2, "min_run_time": 1e-4}
+SMALL: dict[str, Any] = {
+    "input_shape": (1, 6, 6),
+    "task": Classification(2),
+    "min_run_time": 1e-4,
+}
 CELL: dict[str, Any] = {**SMALL, "channels": 2, "cells_per_stage": 1, "stages": 2, "rounds": 1}
 SPACE = MobileSpace(
     [MobileStage(depths=(1, 2), widths=(8,), kernels=(3,))], stem_widths=(8,), head_widths=(8,)
@@ -81,6 +88,7 @@ def test_an_interrupted_table_is_continued(
         ({"threads": 2}, r"settings \(threads\)"),
         ({"min_run_time": 2e-4}, r"settings \(min_run_time\)"),
         ({"channels": 3}, r"network \(channels\)"),
+        ({"task": Regression(3)}, r"network \(head\)"),
     ],
 )
 def test_tables_of_other_settings_are_not_continued(
@@ -98,6 +106,27 @@ def test_tables_of_other_settings_are_not_continued(
     with pytest.raises(ValueError, match="table.json to be a latency table"):
         profile_latency(CellSpace(), **CELL, path=path)
     path.write_bytes(before)
+
+
+def test_a_table_of_a_task_with_the_same_head_is_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mean and the deviation of targets change with the split, and cost nothing."""
+    monkeypatch.setattr(latency_profile, "time_forward", lambda *_, **__: Latency(1.0, 0.0))
+    path = tmp_path / "table.json"
+    profile_latency(CellSpace(), **(CELL | {"task": Regression(2)}), path=path)
+    monkeypatch.setattr(latency_profile, "time_forward", lambda *_, **__: Latency(2.0, 0.0))
+    other = Regression(2, (1.0, 2.0), (3.0, 4.0))
+    table = profile_latency(CellSpace(), **(CELL | {"task": other}), path=path)
+    assert {latency.median_ms for latency in table.entries.values()} == {1.0}
+
+
+@pytest.mark.parametrize("space", ["cell", as_kit("cell"), CellSpace()])
+def test_a_name_or_a_kit_is_a_space(space: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency_profile, "time_forward", lambda *_, **__: Latency(1.0, 0.0))
+    table = profile_latency(space, **CELL)
+    assert table.space == "cell"
+    assert table.predict_ms(CellSpace().complete({})) > 0
 
 
 @pytest.mark.parametrize("progress", [True, False, None])

@@ -12,7 +12,8 @@ from torch import nn
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lightning_modules import build_network
+from lightning_modules import as_kit
+from lightning_modules import Classification
 from lightning_modules import Latency
 from lightning_modules import LatencyTable
 from lightning_modules import profile_latency
@@ -28,6 +29,7 @@ from optuna_nas.spaces import MobileStage
 
 
 SHAPE = (1, 9, 10)
+TASK = Classification(3)
 STAGE = MobileStage(depths=(1, 2), widths=(4, 8), strides=(1, 2), kernels=(3,), expansions=(1, 3))
 SKIPS = MobileStage(
     depths=(1, 3), widths=(8,), strides=(2,), kernels=(3, 5), expansions=(2,), skip=True
@@ -103,10 +105,14 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Callable[..., LatencyTable]:
 
     def make(space: SearchSpace, **network: Any) -> LatencyTable:
         return profile_latency(
-            space, input_shape=SHAPE, num_classes=3, rounds=1, progress=False, **network
+            space, input_shape=SHAPE, task=TASK, rounds=1, progress=False, **network
         )
 
     return make
+
+
+def build(space: SearchSpace, architecture: Architecture, **arguments: Any) -> nn.Module:
+    return TASK.network(as_kit(space).backbone(architecture, **arguments))
 
 
 def one_hot(space: SearchSpace, architecture: Architecture) -> dict[str, Tensor]:
@@ -153,7 +159,7 @@ def test_the_sum_is_exact_where_costs_add_up(
     rng = np.random.default_rng(0)
     for _ in range(8):
         architecture = space.sample(rng)
-        whole = build_network(architecture, input_shape=SHAPE, num_classes=3, **network)
+        whole = build(space, architecture, input_shape=SHAPE, **network)
         assert measured.predict_ms(architecture) == price(whole, SHAPE).median_ms
         expected = measured.expected_ms(one_hot(space, architecture))
         torch.testing.assert_close(float(expected), measured.predict_ms(architecture))
@@ -166,10 +172,10 @@ def test_the_sum_is_exact_for_tiny_images(
 ) -> None:
     monkeypatch.setattr(latency_profile, "time_forward", price)
     space, network = SMALL[name]
-    arguments: dict[str, Any] = {"input_shape": input_shape, "num_classes": 2, **network}
-    measured = profile_latency(space, **arguments, rounds=1, progress=False)
+    arguments: dict[str, Any] = {"input_shape": input_shape, **network}
+    measured = profile_latency(space, task=TASK, **arguments, rounds=1, progress=False)
     architecture = space.sample(np.random.default_rng(1))
-    whole = build_network(architecture, **arguments)
+    whole = build(space, architecture, **arguments)
     assert measured.predict_ms(architecture) == price(whole, input_shape).median_ms
 
 
@@ -184,15 +190,15 @@ def test_operations_that_occur_at_several_positions_are_measured_once(
         return Latency(5.0 - len(calls) / 100, 0.5)
 
     monkeypatch.setattr(latency_profile, "time_forward", count)
-    arguments: dict[str, Any] = {"input_shape": SHAPE, "num_classes": 3, "stages": 1}
+    arguments: dict[str, Any] = {"input_shape": SHAPE, "task": TASK, "stages": 1}
     arguments |= {"batch_size": 2, "min_run_time": 0.5, "rounds": 3}
     measured = profile_latency(CellSpace(), **arguments)
-    # Five operations (zeros included), an addition, stem and head.
-    assert len(calls) == 3 * 8
+    # Five operations (zeros included), an addition, stem, pooling and head.
+    assert len(calls) == 3 * 9
     positions = [position for position, name in measured.entries if "conv_3x3" in name]
     assert positions == [f"stage_1_edge_{e}" for e in ("0_1", "0_2", "1_2", "0_3", "1_3", "2_3")]
     medians = {entry.median_ms for entry in measured.entries.values()}
-    assert medians == {5.0 - i / 100 for i in range(17, 25)}  # The lowest of the rounds.
+    assert medians == {5.0 - i / 100 for i in range(19, 28)}  # The lowest of the rounds.
 
 
 def test_a_constraint_without_a_network(table: Callable[..., LatencyTable]) -> None:

@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 import torch
 
+from lightning_modules import as_kit
 from lightning_modules import CheckpointError
+from lightning_modules import Classification
+from lightning_modules import Kit
+from lightning_modules import Regression
 from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import load_supernet
 from lightning_modules.supernet import save_supernet
 from lightning_modules.supernet import Supernet
-from lightning_modules.tasks import Classification
 from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
 from optuna_nas import DartsSpace
@@ -24,7 +27,7 @@ from optuna_nas.spaces import MobileStage
 
 
 CELL = CellSpace(n_nodes=3)
-TASK = Classification(3)
+TASK = Classification(3, ("a", "b", "c"))
 SMALL: dict[str, Any] = {"channels": 4, "cells_per_stage": 1, "stages": 1}
 SPACES: dict[str, tuple[SearchSpace, dict[str, Any]]] = {
     "cell": (CELL, {**SMALL, "affine": False}),
@@ -52,8 +55,8 @@ def test_round_trip(name: str, tmp_path: Path) -> None:
     save_supernet(supernet, tmp_path / "new" / "net.pt")
     torch.manual_seed(9)
     loaded = load_supernet(str(tmp_path / "new" / "net.pt"), SPACES[name][0])
+    assert loaded.task == TASK
     assert loaded.arguments == supernet.arguments
-    assert loaded.task == supernet.task
     assert loaded.choices == supernet.choices
     state = loaded.state_dict()
     assert state.keys() == supernet.state_dict().keys()
@@ -119,7 +122,7 @@ class Harmful:
 
 @pytest.mark.parametrize("how", ["torch", "pickle"])
 def test_nothing_in_the_file_is_executed(how: str, tmp_path: Path) -> None:
-    harmful = {"optuna_nas_supernet": 1, "arguments": Harmful(tmp_path / "done")}
+    harmful = {"optuna_nas_supernet": 2, "arguments": Harmful(tmp_path / "done")}
     if how == "torch":
         torch.save(harmful, tmp_path / "net.pt")
     else:
@@ -157,6 +160,10 @@ def test_other_choices(space: SearchSpace, tmp_path: Path) -> None:
     "change",
     [
         {"arguments": {"input_shape": (1, 8, 8), **SMALL, "channels": 8}},
+        {"task": {"name": "classification", "arguments": {"num_classes": 4}}},
+        {"task": {"name": "classification", "arguments": {"colours": 4}}},
+        {"task": {"name": "os:getcwd", "arguments": {}}},
+        {"task": None},
         {"arguments": {"channels": 4}},
         {"arguments": {"wrong": 1}},
         {"state": {}},
@@ -164,8 +171,6 @@ def test_other_choices(space: SearchSpace, tmp_path: Path) -> None:
         {"arguments": 3},
         {"choices": 5},
         {"space": None},
-        {"task": {"name": "cooking", "arguments": {}}},
-        {"task": {"name": "classification", "arguments": {"num_classes": 4}}},
     ],
 )
 def test_contents_that_do_not_fit(change: dict[str, Any], tmp_path: Path) -> None:
@@ -177,7 +182,7 @@ def test_contents_that_do_not_fit(change: dict[str, Any], tmp_path: Path) -> Non
         load_supernet(tmp_path / "net.pt", CELL)
 
 
-@pytest.mark.parametrize("key", ["space", "task", "choices", "arguments", "state"])
+@pytest.mark.parametrize("key", ["space", "choices", "task", "arguments", "state"])
 def test_missing_contents(key: str, tmp_path: Path) -> None:
     save_supernet(make(), tmp_path / "net.pt")
     content = torch.load(tmp_path / "net.pt")
@@ -186,3 +191,21 @@ def test_missing_contents(key: str, tmp_path: Path) -> None:
     (tmp_path / "net.pt.sha256").unlink()
     with pytest.raises(CheckpointError):
         load_supernet(tmp_path / "net.pt", CELL)
+
+
+class OwnTask(Regression):
+    """A task without a name."""
+
+
+def test_a_kit_and_a_task_without_names(tmp_path: Path) -> None:
+    class Cells(CellSpace):
+        name = "cells"
+
+    space, task = Cells(n_nodes=3), OwnTask(2)
+    kit = Kit(Cells, as_kit("cell").backbone, supernet=as_kit("cell").supernet)
+    supernet = build_supernet(space, task, kit=kit, input_shape=(1, 8, 8), **SMALL)
+    save_supernet(supernet, tmp_path / "net.pt")
+    loaded = load_supernet(tmp_path / "net.pt", space, kit=kit, task=OwnTask)
+    assert loaded.task == task
+    with pytest.raises(CheckpointError, match="OwnTask to be one of .* or to be given"):
+        load_supernet(tmp_path / "net.pt", space, kit=kit)
