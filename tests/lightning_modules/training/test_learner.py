@@ -207,7 +207,7 @@ def test_running_out_of_memory_fails_the_trial_alone() -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"metrics": ["val_f2"]}, r"names that the module logs each epoch, .*'val_mse'.* 'val_f2'"),
+        ({"metrics": ["val_f2"]}, r"names that the module logs each .*'val_mse'.* 'val_f2'"),
         ({"metrics": None}, "`metrics` to be names of .* and of values that the module logs"),
         ({"metrics": []}, "`metrics` to be names of"),
         ({"learning_rate": 0.1}, "no argument `learning_rate` beside `module`"),
