@@ -82,7 +82,7 @@ def test_the_hooks_of_the_data_module_see_what_is_scored() -> None:
 def test_every_class_has_its_share_in_what_is_scored() -> None:
     shared = evaluator(Bytes(), Classification(3))._shared
     for batches, n in [(shared.train_batches, 500), (shared.val_batches, 2000)]:
-        counts = torch.cat([labels for _, labels in batches]).bincount()
+        counts = torch.cat([labels for _, labels in batches]).bincount(minlength=3)
         assert int(counts.sum()) == n
         assert int(counts.max()) - int(counts.min()) <= 1
 
