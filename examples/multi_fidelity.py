@@ -15,7 +15,7 @@ import optuna
 from optuna.trial import TrialState
 import torch
 
-from lightning_modules import build_cell_network
+from lightning_modules import build_cell_backbone
 from lightning_modules import ProxyEvaluator
 from lightning_modules import TrainingEvaluator
 from lightning_modules.data import DigitsDataModule
@@ -37,9 +37,7 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     torch.set_num_threads(1)
     space, data = CellSpace(), DigitsDataModule(seed=0)
-    build = partial(
-        build_cell_network, input_shape=(1, 8, 8), num_classes=10, channels=4, cells_per_stage=1
-    )
+    build = partial(build_cell_backbone, input_shape=(1, 8, 8), channels=4, cells_per_stage=1)
     proxies = ProxyEvaluator(build, data)
     reference = [space.architecture_at(index) for index in range(100, space.size, 1000)]
     score = proxies.rank_score(["synflow", "naswot"], reference)

@@ -5,13 +5,14 @@ each operation is on each edge once (FairNAS, Chu et al., ICCV 2021). What is le
 a prior with which a study can begin: ``warm_start(study, space, search.prior(), 10)``.
 
 A relaxation that learns probabilities, such as ``relaxation="gdas"``, wants a second batch, of
-other images: ``search.train_step(batch, val_batch)``.
+other samples: ``search.train_step(batch, val_batch)``.
 """
 
 import torch
 
 from lightning_modules.data import DigitsDataModule
 from lightning_modules.supernet import SupernetSearch
+from lightning_modules.tasks import Classification
 from optuna_nas import CellSpace
 
 
@@ -21,8 +22,8 @@ def main():
     space, data, n_epochs = CellSpace(), DigitsDataModule(batch_size=64), 5
     search = SupernetSearch(
         space,
+        Classification.from_data(data),
         input_shape=data.input_shape,
-        num_classes=len(data.class_names),
         n_epochs=n_epochs,
         training={"learning_rate": 0.1},
         channels=8,

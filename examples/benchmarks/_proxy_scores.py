@@ -21,7 +21,7 @@ from _script import read
 from _script import write
 import torch
 
-from lightning_modules import build_cell_network
+from lightning_modules import build_cell_backbone
 from lightning_modules import ProxyEvaluator
 from lightning_modules import rank_aggregate
 from lightning_modules.data import make_datamodule
@@ -90,9 +90,8 @@ def _evaluator(settings: ScoreSettings) -> ProxyEvaluator:
     data = make_datamodule(settings.images, batch_size=settings.batch_size, seed=settings.seed)
     data.setup("fit")
     build = functools.partial(
-        build_cell_network,
+        build_cell_backbone,
         input_shape=data.input_shape,
-        num_classes=len(data.class_names),
         channels=settings.channels,
         cells_per_stage=settings.cells_per_stage,
     )

@@ -17,11 +17,12 @@ from torch.nn import functional as F
 
 from lightning_modules.supernet import build_supernet
 from lightning_modules.supernet import make_optimizers
-from lightning_modules.supernet.relaxations import Batch
 from lightning_modules.supernet.relaxations import LogitRelaxation
 from lightning_modules.supernet.relaxations import PathRelaxation
 from lightning_modules.supernet.relaxations import RELAXATIONS
+from lightning_modules.supernet.relaxations import Samples
 from lightning_modules.supernet.relaxations import Step
+from lightning_modules.tasks import Classification
 from optuna_nas import Architecture
 from optuna_nas import SearchSpace
 
@@ -55,12 +56,12 @@ class Machine:
         with torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext():
             run()
 
-    def batch(self, size: int, shape: Sequence[int], seed: int) -> Batch:
+    def batch(self, size: int, shape: Sequence[int], seed: int) -> Samples:
         """Return a batch of noise with random labels, in the memory format of the supernets."""
         generator = torch.Generator().manual_seed(seed)
         images = torch.randn(size, *shape, generator=generator)
         labels = torch.randint(N_CLASSES, (size,), generator=generator).to(self.device)
-        return Batch(images.to(self.device, memory_format=torch.channels_last), labels)
+        return Samples(images.to(self.device, memory_format=torch.channels_last), labels)
 
     def _wait(self) -> None:
         if self.device.type == "cuda":
@@ -83,16 +84,16 @@ class Search:
         space: SearchSpace,
         relaxation: str,
         arguments: Mapping[str, Any],
-        batches: tuple[Batch, Batch],
+        batches: tuple[Samples, Samples],
         **sizes: Any,
     ) -> None:
-        kind = RELAXATIONS[relaxation]
-        images = batches[0].images
+        kind = RELAXATIONS.get(relaxation)
+        images = batches[0].inputs
         torch.manual_seed(0)
         supernet = build_supernet(
             space,
+            Classification(N_CLASSES),
             input_shape=tuple(images.shape[1:]),
-            num_classes=N_CLASSES,
             **{**kind.supernet_arguments, **sizes},
         )
         self.supernet = supernet.to(images.device, memory_format=torch.channels_last)
@@ -152,7 +153,7 @@ class Singles:
         batch: What they are trained on.
     """
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: Samples) -> None:
         self.batch = batch
         self._made = cache(self._make)
 
@@ -168,13 +169,13 @@ class Singles:
 
     def _step(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         optimizer.zero_grad()
-        F.cross_entropy(network(self.batch.images), self.batch.labels).backward()
+        F.cross_entropy(network(self.batch.inputs), self.batch.targets).backward()
         optimizer.step()
 
     def _make(
         self, build: Callable[[Architecture], nn.Module], path: Architecture
     ) -> tuple[nn.Module, torch.optim.Optimizer]:
-        network = build(path).to(self.batch.images.device, memory_format=torch.channels_last)
+        network = build(path).to(self.batch.inputs.device, memory_format=torch.channels_last)
         return network, torch.optim.SGD(network.parameters(), **RATES)
 
 
@@ -185,7 +186,7 @@ def _step(number: int) -> Step:
 def _resident_mb(
     modules: Sequence[nn.Module],
     optimizers: Sequence[torch.optim.Optimizer],
-    batches: Sequence[Batch],
+    batches: Sequence[Samples],
 ) -> float:
     tensors = [tensor for batch in batches for tensor in batch]
     for module in modules:

@@ -47,6 +47,7 @@ from lightning_modules.data import ImageDataModule
 from lightning_modules.data import make_datamodule
 from lightning_modules.supernet import DEFAULT_RELAXATION
 from lightning_modules.supernet import load_supernet
+from lightning_modules.supernet import StageSettings
 from lightning_modules.supernet import Supernet
 from lightning_modules.supernet import SUPERNET_FILE
 from lightning_modules.supernet import SupernetEvaluator
@@ -150,10 +151,9 @@ def get_supernet(data: ImageDataModule, seed: int, folder: Path, args: Namespace
         SupernetStage(
             space=SPACE,
             datamodule=data,
-            relaxation=args.relaxation,
-            max_epochs=args.supernet_epochs,
+            # Its prior is of no use here.
+            settings=StageSettings(args.relaxation, args.supernet_epochs, paths=2),
             network={"channels": args.channels, "cells_per_stage": 1},
-            n_paths=2,  # Its prior is of no use here.
             folder=folder,
             seed=seed,
             accelerator=args.accelerator,

@@ -37,7 +37,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_modules import build_cell_network
+from lightning_modules import build_cell_backbone
+from lightning_modules import Classification
 from lightning_modules import PROXIES
 from lightning_modules import rank_aggregate
 from lightning_modules import vote_aggregate
@@ -51,11 +52,11 @@ QUICK = {"cells": 6, "images": "digits", "batch_size": 8, "threads": 1}
 SIZE = 32
 PUBLISHED = {"channels": 16, "cells_per_stage": 5}
 AGGREGATES: list[tuple[Callable[..., np.ndarray], tuple[str, ...]]] = [
-    (vote_aggregate, ("synflow", "jacob_cov", "snip")),  # The best vote of Abdelfattah et al.
-    (rank_aggregate, ("synflow", "jacob_cov", "snip")),
-    (rank_aggregate, ("synflow", "jacob_cov")),
+    (vote_aggregate, ("synflow", "jacob-cov", "snip")),  # The best vote of Abdelfattah et al.
+    (rank_aggregate, ("synflow", "jacob-cov", "snip")),
+    (rank_aggregate, ("synflow", "jacob-cov")),
     (rank_aggregate, ("synflow", "naswot")),
-    (rank_aggregate, ("synflow", "naswot", "jacob_cov")),
+    (rank_aggregate, ("synflow", "naswot", "jacob-cov")),
     (rank_aggregate, ("synflow", "naswot", "params")),
 ]
 """Named before anything was measured."""
@@ -105,11 +106,12 @@ def measure(
     """Return the score and the seconds of each proxy for the network of a cell."""
     started = time.perf_counter()
     torch.manual_seed(seed)
-    network = build_cell_network(cell, input_shape=(3, SIZE, SIZE), num_classes=10, **sizes)
+    task = Classification(10)
+    network = task.network(build_cell_backbone(cell, input_shape=(3, SIZE, SIZE), **sizes))
     measured = {"build": (0.0, time.perf_counter() - started)}
     for name in names:
         started = time.perf_counter()
-        score = PROXIES[name](network, *batch)
+        score = PROXIES.get(name)(network, *batch, task.loss)
         measured[name] = (score, time.perf_counter() - started)
     return measured
 

@@ -42,6 +42,7 @@ import torch
 from lightning_modules.data import DataError
 from lightning_modules.data import ImageDataModule
 from lightning_modules.data import make_datamodule
+from lightning_modules.supernet import StageSettings
 from lightning_modules.supernet import SupernetEvaluator
 from lightning_modules.supernet import SupernetResult
 from lightning_modules.supernet import SupernetStage
@@ -102,11 +103,13 @@ def measure(name: str, seed: int, data: ImageDataModule, args: Namespace, folder
     stage = SupernetStage(
         space=SPACE,
         datamodule=data,
-        relaxation=name,
-        max_epochs=args.epochs,
+        settings=StageSettings(
+            name,
+            args.epochs,
+            args.paths,
+            **({"proxy": None} if args.loss_alone else {}),
+        ),
         network={"channels": args.channels, "cells_per_stage": 1},
-        n_paths=args.paths,
-        **({"proxy": None} if args.loss_alone else {}),
         folder=folder,
         seed=seed,
         accelerator=args.accelerator,
@@ -117,7 +120,7 @@ def measure(name: str, seed: int, data: ImageDataModule, args: Namespace, folder
     found = {
         "cell": SPACE.to_string(result.architecture),
         "seconds": seconds,
-        "epochs": stage.epochs,
+        "epochs": stage.settings.n_epochs,
         "prior": result.prior.to_json(),
     }
     if result.scores is not None:
@@ -131,7 +134,7 @@ def correlations(
     """Return Spearman's correlation of shared-weight accuracy and loss with the table."""
     rng = np.random.default_rng(CELL_SEED)
     cells = [SPACE.sample(rng) for _ in range(args.cells)]
-    evaluate = SupernetEvaluator.from_data(result.supernet, data, val_images=args.val_images)
+    evaluate = SupernetEvaluator.from_data(result.supernet, data, val_samples=args.val_images)
     scores = [evaluate(cell).metrics for cell in cells]
     table = table_of("cifar10")
     truth = table.mean_accuracies()[[table.index(cell) for cell in cells]]

@@ -44,8 +44,8 @@ from rich.table import Table
 import torch
 
 from lightning_modules import measure_peak_allocation_mb
-from lightning_modules.supernet.relaxations import Batch
 from lightning_modules.supernet.relaxations import RELAXATIONS
+from lightning_modules.supernet.relaxations import Samples
 from optuna_nas import CellSpace
 from optuna_nas import DartsSpace
 from optuna_nas import MobileSpace
@@ -83,7 +83,7 @@ def make_parser() -> ArgumentParser:
     return parser
 
 
-def make_searches(batches: tuple[Batch, Batch], args: Namespace) -> dict[str, Search]:
+def make_searches(batches: tuple[Samples, Samples], args: Namespace) -> dict[str, Search]:
     """Return the supernets of the rows."""
     cell = {"channels": args.channels, "cells_per_stage": args.cells_per_stage}
     return {

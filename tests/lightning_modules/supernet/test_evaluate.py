@@ -20,6 +20,7 @@ from lightning_modules.supernet import recalibrate
 from lightning_modules.supernet import Supernet
 from lightning_modules.supernet import SupernetEvaluator
 from lightning_modules.supernet._evaluate import batch_statistics
+from lightning_modules.supernet._evaluate import measure
 from lightning_modules.tasks import Classification
 from optuna_nas import Architecture
 from optuna_nas import CellSpace
@@ -252,3 +253,67 @@ def test_evaluator_refuses(data: DigitsDataModule, supernet: Supernet) -> None:
     chain = ChainSpace().sample(np.random.default_rng(0))
     with pytest.raises(ValueError, match="of search space `cell` but got"):
         evaluator(chain)
+
+
+# Inputs that are no single tensor.
+
+
+class TwoInputs(nn.Module):
+    """A network of a dict of two inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.norm = nn.BatchNorm1d(3)
+        self.embedding = nn.Embedding(5, 2)
+        self.head = nn.Linear(5, 3)
+
+    def forward(self, x: dict[str, Tensor]) -> Tensor:
+        parts = [self.norm(x["numbers"]), self.embedding(x["words"])]
+        logits: Tensor = self.head(torch.cat(parts, dim=1))
+        return logits
+
+
+def dict_batches(sizes: tuple[int, ...]) -> list[Any]:
+    rng = torch.Generator().manual_seed(3)
+    return [
+        [
+            {
+                "numbers": torch.randn(n, 3, generator=rng) + 5,
+                "words": torch.randint(5, (n,), generator=rng),
+            },
+            torch.randint(3, (n,), generator=rng),
+        ]
+        for n in sizes
+    ]
+
+
+def test_recalibration_and_measures_of_inputs_in_a_dict() -> None:
+    network, batches = TwoInputs(), dict_batches((8, 8, 5))
+    recalibrate(network, batches)
+    means = torch.stack([inputs["numbers"].mean(dim=0) for inputs, _ in batches])
+    torch.testing.assert_close(network.norm.running_mean, means.mean(dim=0))
+    recalibrated = copy.deepcopy(network.state_dict())
+    recalibrate(network, [inputs for inputs, _ in batches])
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(tensor, recalibrated[name])
+
+    found = measure(Classification(3), network.eval(), batches)
+    with torch.no_grad():
+        logits = torch.cat([network(inputs) for inputs, _ in batches])
+    labels = torch.cat([labels for _, labels in batches])
+    loss = nn.functional.cross_entropy(logits, labels)
+    accuracy = (logits.argmax(dim=1) == labels).float().mean()
+    assert list(found) == ["val_accuracy", "val_loss"]
+    assert found == pytest.approx({"val_accuracy": float(accuracy), "val_loss": float(loss)})
+
+
+def test_costs_of_inputs_in_a_dict(monkeypatch: pytest.MonkeyPatch) -> None:
+    supernet = make()
+    network = TwoInputs()
+    monkeypatch.setattr(supernet, "network_of", lambda architecture: network)
+    monkeypatch.setattr(supernet, "build", lambda architecture: TwoInputs())
+    batches = dict_batches((8, 8))
+    evaluator = SupernetEvaluator(supernet, batches, batches, metrics=["params", "macs"])
+    assert evaluator(PATHS[0]).metrics == {"params": 34, "macs": 15}
+    assert evaluator.cost("macs", PATHS[0]) == 15

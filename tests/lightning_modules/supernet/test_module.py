@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 import math
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from lightning_modules.supernet import SupernetDataModule
 from lightning_modules.supernet import SupernetModule
 from lightning_modules.supernet.relaxations import RELAXATIONS
 from lightning_modules.tasks import Classification
+from lightning_modules.tasks import Task
 from lightning_modules.training.trainer import make_trainer
 from optuna_nas import CellSpace
 
@@ -28,12 +30,12 @@ from optuna_nas import CellSpace
 SPACE = CellSpace(n_nodes=3)
 
 
-def make_module(name: str = "gdas", **arguments: Any) -> SupernetModule:
+def make_module(name: str = "gdas", task: Task | None = None, **arguments: Any) -> SupernetModule:
     torch.manual_seed(0)
     kind = RELAXATIONS.get(name)
     supernet = build_supernet(
         SPACE,
-        Classification(10),
+        task or Classification(10),
         input_shape=(1, 8, 8),
         channels=4,
         cells_per_stage=1,
@@ -248,6 +250,25 @@ def test_the_logged_values() -> None:
     assert float(logged["architecture_entropy"]) == pytest.approx(math.log(5), abs=1e-4)
     assert 0 <= float(logged["supernet_val_accuracy"]) <= 1
     assert SPACE.contains(module.best_architecture())
+
+
+@dataclass(frozen=True)
+class Unmeasured(Classification):
+    """A task with a loss alone."""
+
+    metrics = ()
+
+
+def test_a_task_without_metrics_logs_its_loss() -> None:
+    module = make_module("darts", task=Unmeasured(10))
+    logged = train(module, make_data(module)).callback_metrics
+    assert set(logged) == {
+        "supernet_loss",
+        "architecture_loss",
+        "supernet_val_loss",
+        "architecture_entropy",
+    }
+    assert 0 < float(logged["supernet_val_loss"]) < 10
 
 
 def test_mixed_precision() -> None:

@@ -32,7 +32,10 @@ from lightning_modules.supernet import SupernetStage
 from lightning_modules.supernet.relaxations import CostFactor
 from lightning_modules.tasks import Classification
 from optuna_nas import CellSpace
+from optuna_nas import MobileSpace
+from optuna_nas import SearchSpace
 from optuna_nas.prior import Prior
+from optuna_nas.spaces import MobileStage
 
 
 SPACE = CellSpace(n_nodes=3)
@@ -427,6 +430,62 @@ def test_paths_are_judged_by_a_proxy_as_well() -> None:
         {name: both.scores[first][name] for name in ("val_accuracy", "val_loss")}
     )
     assert alone.prior.to_json() != both.prior.to_json()
+
+
+class Brightness(Users):
+    """Numbers to predict: the mean and the spread of the pixels of an image."""
+
+    task = "regression"
+    n_targets = 2
+
+    def setup(self, stage: str) -> None:
+        data = DigitsDataModule()
+        data.setup("fit")
+        whole: Any = data.train_dataloader().dataset
+        pixels = whole.inputs.float().flatten(1)
+        targets = 100 * torch.stack([pixels.mean(dim=1), pixels.std(dim=1)], dim=1)
+        self.target_mean = tuple(targets.mean(dim=0).tolist())
+        self.target_std = tuple(targets.std(dim=0).tolist())
+        parts = TensorDataset(whole.inputs, targets)
+        self.parts = random_split(parts, [0.8, 0.2], torch.Generator().manual_seed(0))
+
+
+MOBILE = MobileSpace([MobileStage(depths=(1, 2), widths=(4, 8))])
+
+
+@pytest.mark.parametrize(
+    ("space", "relaxation"),
+    [(SPACE, "gdas"), (SPACE, "fairnas"), (SPACE, "enas"), (MOBILE, "ofa")],
+)
+def test_a_stage_for_real_valued_targets(
+    space: SearchSpace, relaxation: str, tmp_path: Path
+) -> None:
+    reports = Reports()
+    arguments: dict[str, Any] = {"network": NETWORK if space is SPACE else {}, "epochs": 2}
+    result = stage(
+        tmp_path,
+        space=space,
+        datamodule=Brightness(),
+        relaxation=relaxation,
+        report=reports,
+        training={"learning_rate": 0.05},
+        **arguments,
+    ).run()
+    assert space.contains(result.architecture)
+    assert reports.values[1]["supernet_loss"] < reports.values[0]["supernet_loss"]
+    assert {"supernet_val_rmse"} == {n for n in reports.values[0] if n.startswith("supernet_val")}
+    assert all(math.isfinite(value) for value in reports.values[1].values())
+    assert result.supernet.task.guess_loss == 1.0
+    loaded = load_supernet(result.path, space)
+    assert loaded.task == result.supernet.task
+    if result.scores is not None:
+        for path in result.scores.architectures:
+            assert set(result.scores[path]) == {"val_rmse", "val_loss", "synflow"}
+        assert result.architecture == result.prior.most_likely()
+    settings = stage_settings(tmp_path)
+    assert settings is not None
+    assert settings["task"]["name"] == "regression"
+    assert settings["task"]["arguments"]["mean"] == pytest.approx(loaded.task.mean)
 
 
 def test_values_are_finite_and_named() -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
 from lightning_modules.spaces.cell import CellSupernet
+from lightning_modules.supernet import build_relaxed
 from lightning_modules.supernet.relaxations import Darts
 from lightning_modules.supernet.relaxations import FBNet
 from lightning_modules.supernet.relaxations import Gdas
 from lightning_modules.supernet.relaxations import LogitRelaxation
+from lightning_modules.supernet.relaxations import Relaxation
+from lightning_modules.supernet.relaxations import RELAXATIONS
+from lightning_modules.supernet.relaxations import SecondOrderDarts
 from lightning_modules.supernet.relaxations import Step
 from lightning_modules.tasks import Classification
 from tests.lightning_modules.supernet.relaxations.small_cells import loss_of
@@ -82,3 +88,36 @@ def test_weight_steps_leave_the_logits_alone(kind: type[LogitRelaxation]) -> Non
     assert float(loss) == pytest.approx(float(loss_of(supernet, make_batch(), gates)))
     torch.testing.assert_close(supernet.network.head.weight.grad, expected)
     assert all(logits.grad is None for logits in relaxation.logits.values())
+
+
+# Names.
+
+
+def test_each_file_is_a_name() -> None:
+    assert set(RELAXATIONS) >= {
+        *("darts", "darts-second-order", "enas", "fairnas", "fbnet", "gdas", "ofa", "pcdarts"),
+        "spos",
+    }
+    for name in RELAXATIONS:
+        kind = RELAXATIONS.get(name)
+        assert issubclass(kind, Relaxation)
+        assert kind.epochs > 0
+    assert Gdas(CellSupernet(SPACE, Classification(3), **SIZES)).name == "gdas"
+    assert RELAXATIONS.get("darts-second-order") is SecondOrderDarts
+
+
+def test_a_relaxation_in_a_file_of_the_users(tmp_path: Path) -> None:
+    file = tmp_path / "my_relaxation.py"
+    file.write_text(
+        "from lightning_modules.supernet.relaxations import SinglePath\n"
+        "class Mine(SinglePath):\n"
+        "    epochs = 1\n"
+    )
+    name = f"{file}:Mine"
+    supernet, relaxation = build_relaxed(SPACE, Classification(3), name, **SIZES)
+    assert relaxation.name == "Mine"
+    loss = relaxation.weight_step(supernet.double(), make_batch(), STEP, Tensor.backward)
+    assert float(loss) > 0
+    assert RELAXATIONS.get(name).epochs == 1
+    with pytest.raises(ValueError, match="to name a class of relaxations but got"):
+        RELAXATIONS.get(f"{file}:SinglePath.__init__")
