@@ -43,8 +43,9 @@ class FolderDataModule(ImageDataModule):
     split alone the training pictures are split 80/20: both fixed, and in each class.
 
     Pictures are read as people see them: upright, in colour unless all are grayscale; see
-    :func:`~lightning_modules.data._picture.read_picture`. All get one size. :func:`choose_size` chooses it if nobody
-    does; then :attr:`notice` tells it, and so does the logger of this module, at level INFO.
+    :func:`~lightning_modules.data._picture.read_picture`. All get one size.
+    :func:`choose_size` chooses it if nobody does; then :attr:`notice` tells it, and so does the
+    logger of this module, at level INFO.
 
     Training and validation pictures of at most 256 MiB, decoded, are kept in memory. Others are
     decoded by the loaders' workers in each epoch; then mean and standard deviation are those of

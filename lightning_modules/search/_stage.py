@@ -177,10 +177,12 @@ def run_stage(stage: SupernetStage, reporter: Reporter) -> SupernetResult:
         warnings.filterwarnings("ignore", message="The supernet stage looks collapsed")
         result = stage.run()
     if result.problem is not None:
-        warnings.warn(
-            f"{result.problem}; another method, more epochs or a smaller batch size may help.",
-            stacklevel=2,
+        way = (
+            "another argument `supernet` or a smaller argument `supernet_epochs`"
+            if result.collapsed is not None
+            else "a larger argument `supernet_epochs` or a smaller argument `batch_size`"
         )
+        warnings.warn(f"{result.problem}; {way} may help.", stacklevel=2)
     return result
 
 

@@ -41,13 +41,13 @@ WRONG = [
     (["search", "--space", "nope.py:space"], "there is no file nope.py"),
     (
         ["search", "--space", "os:path"],
-        "--space os:path to name a search space or its kit but got",
+        "--space os:path to name a search space .* but got",
     ),
     (["search", "--network.channels", "0"], "`channels` to be at least 1 but got 0"),
     (["search", "--network.colour", "3"], "unexpected keyword argument 'colour'"),
     (
         ["search", "--space", "chain", "--network.channels", "3"],
-        "no option --network for the space chain",
+        "no option --network for the space ch",
     ),
     (["search", "--data", "nasbench201:mnist"], "`dataset` to be .* but got 'mnist'"),
     (["search", "--data", "nasbench201:cifar10", "--space", "chain"], "--space to be cell"),
@@ -55,7 +55,7 @@ WRONG = [
     (["search", "--pruner", "best"], "--pruner to be one of none, .* but got 'best'"),
     (
         ["search", "--pruner", "median", "--objectives", "val_accuracy", "params"],
-        "--pruner to be none unless there is a single objective that is trained, .* but got median",
+        "--pruner to be none unless there is a single objective .* but got median",
     ),
     (["search", "--screen", "magic"], "--screen to be names of .* but got \\['magic'\\]"),
     (["search", "--screen", "params", "--pool", "0"], "--pool to be at least 1 but got 0"),
@@ -95,11 +95,11 @@ WRONG = [
     ),
     (
         ["search", "--supernet-epochs", "3"],
-        "--supernet-epochs only with option --supernet but got none",
+        "--supernet-epochs only with option --supernet but",
     ),
     (
         ["search", "--supernet-folder", "x"],
-        "--supernet-folder only with option --supernet but got none",
+        "--supernet-folder only with option --supernet but",
     ),
     (
         ["search", "--supernet", "--supernet-folder", "text.ckpt"],
@@ -111,9 +111,9 @@ WRONG = [
     ),
     (
         ["search", "--inherit-weights"],
-        "--inherit-weights only with option --supernet but got none",
+        "--inherit-weights only with option --supernet but",
     ),
-    (["search", "--evaluate", "supernet"], "--evaluate only with option --supernet but got none"),
+    (["search", "--evaluate", "supernet"], "--evaluate only with option --supernet but got"),
     (["search", "--evaluate", "magic"], "--evaluate to be one of training, supernet but got"),
     (
         ["search", "--supernet", "pcdarts", "--inherit-weights"],
@@ -153,7 +153,7 @@ WRONG = [
     (["supernet", "--supernet-epochs", "many"], "--supernet-epochs to be an integer but got"),
     (
         ["supernet", "--space", "own.py:space"],
-        "--supernet with a space that has a supernet, .* own.py:space",
+        "--supernet with a space that .* own.py:space",
     ),
     (
         ["supernet", "--supernet", "pcdarts", "--space", "mobile"],

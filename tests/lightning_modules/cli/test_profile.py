@@ -89,7 +89,7 @@ WRONG = [
     (["--space", "nope"], "--space to be .* but got 'nope'"),
     (
         ["--space", "own.py:space"],
-        "--space to be a space whose latency is a sum .* but got 'own.py",
+        "--space to be a space whose latency .* but got 'own.py",
     ),
     (["--output", "."], r"--output to be a file to write but got '\.'"),
     (["--output", "text.json"], "text.json to be a latency table but it cannot be read"),
@@ -99,7 +99,7 @@ WRONG = [
     (["--device", "abacus"], "--device to be a device like cpu or cuda but got 'abacus'"),
     (["--threads", "0"], "--threads to be at least 1 but got 0"),
     (["--threads", "some"], "--threads to be an integer but got 'some'"),
-    (["--latency-batch-size", "0"], "`batch_size` to be at least 1 but got 0"),
+    (["--latency-batch-size", "0"], "--batch-size to be at least 1 but got 0"),
     (["--rounds", "0"], "--rounds to be at least 1 but got 0"),
     (["--min-run-time", "0"], "--min-run-time to be above 0 but got 0"),
     (["--min-run-time", "soon"], "--min-run-time to be a number but got 'soon'"),

@@ -149,9 +149,7 @@ def test_wrong_settings(settings: dict[str, Any], sentence: str, folder: Path) -
 
 def test_a_folder_that_cannot_be_made(folder: Path) -> None:
     (folder / "file").touch()
-    with pytest.raises(
-        ValueError, match="`output` to be a folder to write in but got 'file/x/one'"
-    ):
+    with pytest.raises(ValueError, match="`output` to be a folder .* but got 'file/x/one'"):
         make(output="file/x").run()
 
 
