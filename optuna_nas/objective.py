@@ -111,6 +111,11 @@ class ArchitectureObjective:
     ) -> None:
         if objectives is None:
             objectives = list(getattr(evaluate, "metrics", ()))[:1]
+            if not objectives:
+                raise ValueError(
+                    "Expected argument `objectives` to be names, as the evaluator does not tell "
+                    "its `metrics`, but got None."
+                )
         if (
             isinstance(objectives, str)
             or not objectives

@@ -23,7 +23,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EXTENSIONS = ROOT / "examples" / "extensions"
 NAMES = {
-    "sampler": "Climb",
+    "sampler": "Tweak",
     "space": "KIT",
     "task": "Counting",
     "proxy": "depth",
@@ -200,7 +200,7 @@ def test_a_wrong_name_lists_the_known_ones(
 
 
 def test_nothing_of_ours_names_them() -> None:
-    names = [*INSTALLED.values(), "Climb(", "Pyramid", "Counting", "Twins"]
+    names = [*INSTALLED.values(), "Tweak", "Pyramid", "Counting", "Twins"]
     for package in ("optuna_nas", "lightning_modules"):
         for path in (ROOT / package).rglob("*.py"):
             text = path.read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
-"""A sampler of your own: one file. Use it with ``--sampler examples/extensions/sampler.py:Climb``.
+"""A sampler of your own: one file. Use it with ``--sampler examples/extensions/sampler.py:Tweak``.
 
-A package makes it ``--sampler climb`` for everybody by an entry point of the group
+A package makes it ``--sampler tweak`` for everybody by an entry point of the group
 ``optuna_nas.samplers``.
 """
 
@@ -8,7 +8,7 @@ from optuna_nas.samplers import ArchitectureSampler
 from optuna_nas.samplers.core import Population
 
 
-class Climb(ArchitectureSampler):
+class Tweak(ArchitectureSampler):
     """Changes one decision of the best trial so far."""
 
     def propose(self, history, domain, rng):

@@ -10,6 +10,7 @@ import warnings
 from tqdm import tqdm
 
 from lightning_modules.cli._errors import CommandError
+from lightning_modules.cli._errors import in_options
 from lightning_modules.cli._parser import check_nulls
 from lightning_modules.cli._parser import make_parser
 
@@ -67,5 +68,5 @@ def _status(code: object) -> int:
 
 def _print_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Print a warning in one line, without the place in the program that gave it."""
-    line = " ".join(str(message).split())
+    line = in_options(" ".join(str(message).split()))
     tqdm.write(f"optuna-nas: warning: {line}", file=sys.stderr)  # Above a progress bar.

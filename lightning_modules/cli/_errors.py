@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 
 
+OPTIONS: set[str] = set()
+"""Names of the options of all commands, which the parser fills in."""
+
+
 class CommandError(ValueError):
     """Wrong input to a command; the message is what the user reads."""
 
@@ -17,8 +21,15 @@ def as_command_error(error: Exception) -> CommandError:
 
 
 def in_options(text: str) -> str:
-    """Return a sentence in which arguments are called as the options of their names."""
-    return re.sub(r"argument `(\w+)`", lambda match: f"option {flag_of(match[1])}", text)
+    """Return a sentence in which arguments are called as the options of their names.
+
+    Arguments that no option sets, such as sizes of a network, stay as they are.
+    """
+
+    def renamed(match: re.Match[str]) -> str:
+        return f"option {flag_of(match[1])}" if match[1] in OPTIONS else match[0]
+
+    return re.sub(r"argument `(\w+)`", renamed, text)
 
 
 def flag_of(name: str) -> str:

@@ -26,6 +26,7 @@ from lightning_modules.cli._data_options import data_options
 from lightning_modules.cli._data_options import DataOption
 from lightning_modules.cli._errors import CommandError
 from lightning_modules.cli._errors import flag_of
+from lightning_modules.cli._errors import OPTIONS
 from optuna_nas.registry import Registry
 from optuna_nas.samplers import SAMPLERS
 
@@ -121,9 +122,11 @@ def make_parser(arguments: Sequence[str] = ()) -> ArgumentParser:
         kind = module_of(command).Options
         hints = get_type_hints(kind)
         help_ = _help_texts(kind)
-        own = [field for field in fields(kind)]
+        own = list(fields(kind))
         known = {flag_of(field.name) for field in own} | {"--config", "--help"}
         more = data_options(command, arguments, known) if "data" in hints else []
+        OPTIONS.update(field.name for field in own)
+        OPTIONS.update(option.name for option in more)
         kinds = {name: _kind(hint) for name, hint in hints.items()}
         kinds |= {option.name: _kind(option.hint) for option in more}
         summary = str(docstring(kind).short_description)

@@ -119,6 +119,7 @@ def _load(options: Options) -> FinishedModel:
             if getattr(options, name) is None and trained_with is not None:
                 raise ValueError(
                     f"Expected argument `{name}` to name the {name} of the network in "
-                    f"{options.checkpoint}, which was {trained_with} at its training, but got none."
+                    f"{options.checkpoint}, which was {trained_with} at its training, but got "
+                    "none."
                 ) from error
         raise

@@ -49,6 +49,11 @@ def run(options: Options, data_settings: Mapping[str, Any]) -> int:
 
     use_threads(options.threads)
     learning = Learning(options, options.space, data_settings)
+    if learning.kit.latency_terms is None:
+        raise ValueError(
+            "Expected argument `space` to be a space whose latency is a sum over operations, as "
+            f"the named ones are, but got {learning.space_name!r}."
+        )
     path = Path(options.output)
     _check_writable(path)
     learning.set_up()

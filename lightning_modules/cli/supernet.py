@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from lightning_modules.search.settings import DataSettings
-from lightning_modules.search.settings import DEFAULT_SUPERNET
 from lightning_modules.search.settings import DEFAULT_TRACKING_URI
 from lightning_modules.search.settings import Named
 from lightning_modules.search.settings import SupernetSettings
 from lightning_modules.search.settings import TrainingSettings
+from lightning_modules.supernet.settings import DEFAULT_RELAXATION
 
 
 @dataclass(kw_only=True)
@@ -29,7 +29,7 @@ class Options(DataSettings, TrainingSettings, SupernetSettings):
     """
 
     space: Named = "cell"
-    supernet: str = field(default=DEFAULT_SUPERNET, metadata={"bare": DEFAULT_SUPERNET})
+    supernet: str = field(default=DEFAULT_RELAXATION, metadata={"bare": DEFAULT_RELAXATION})
     tracking_uri: str = DEFAULT_TRACKING_URI
     output: str = "runs/supernet"
     threads: int = 1

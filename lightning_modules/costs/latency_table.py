@@ -282,6 +282,8 @@ class LatencyTable:
             if task is not None and contents.network["task"]["name"] not in TASKS:
                 given = task_from_dict(contents.network["task"], task)
                 contents = contents._replace(network={**contents.network, "task": given})
+            if kit is not None and kit.make_space().name != contents.space:
+                kit = None  # The table is of another space, as `require_fit` tells.
             return cls(*contents, kit=kit)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())

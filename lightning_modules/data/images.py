@@ -42,9 +42,10 @@ class FolderDataModule(ImageDataModule):
     official splits. Without them the pictures are split 60/20/20 percent, with an official test
     split alone the training pictures are split 80/20: both fixed, and in each class.
 
-    Pictures are read as people see them, see :func:`~lightning_modules.data._picture.read_picture`:
-    in colour unless all are grayscale. All get one size. :func:`choose_size` chooses it if nobody
-    does; then :attr:`notice` tells it, and so does the logger of this module, at level INFO.
+    Pictures are read as people see them: upright, in colour unless all are grayscale; see
+    :func:`~lightning_modules.data._picture.read_picture`. All get one size.
+    :func:`choose_size` chooses it if nobody does; then :attr:`notice` tells it, and so does the
+    logger of this module, at level INFO.
 
     Training and validation pictures of at most 256 MiB, decoded, are kept in memory. Others are
     decoded by the loaders' workers in each epoch; then mean and standard deviation are those of

@@ -129,8 +129,8 @@ def batch_loss(
 
 def summed(output: Any) -> Tensor:
     """Return the sum of all that a network returned."""
-    first, *others = [leaf.sum() for leaf in tree_leaves(output)]
-    return sum(others, start=first)
+    sums: list[Tensor] = [leaf.sum() for leaf in tree_leaves(output)]
+    return sum(sums[1:], start=sums[0])
 
 
 def gradients(value: Tensor, of: list[Tensor], *, create_graph: bool = False) -> list[Tensor]:

@@ -90,7 +90,7 @@ class FinalTraining:
             )
         path.with_suffix(".json").write_text(architecture.to_json() + "\n")
         reporter.say(f"architecture: {text}")
-        for name, value in model.test_metrics.items():
+        for name, value in sorted(model.test_metrics.items(), key=_loss_last):
             metric = METRICS.get(name)
             reporter.say(f"{metric.heading}: {metric.text(value)}")
         reporter.say(f"network: {path}")
@@ -106,6 +106,10 @@ class FinalTraining:
             return None
         same = model.architecture == architecture and dict(model.network_info) == info
         return model if same and model.task == self.task else None
+
+
+def _loss_last(item: tuple[str, float]) -> bool:
+    return item[0] == "test_loss"
 
 
 def check_folder(folder: Path, argument: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from lightning_modules.backbone import Build
+from lightning_modules.data import find_data
 from lightning_modules.data import make_datamodule
 from lightning_modules.data import settings_of
 from lightning_modules.search.settings import DataSettings
@@ -139,18 +140,17 @@ class Learning:
                 )
             module: pl.LightningDataModule = settings.data
             return module
+        kind = find_data(settings.data)
+        known = settings_of(kind) if isinstance(kind, type) else {}
+        self.data_settings = {  # Without those that would be so anyway.
+            key: value
+            for key, value in self.data_settings.items()
+            if key not in known or known[key].default != value
+        }
         if settings.batch_size is not None:
             self.data_settings["batch_size"] = settings.batch_size
-        return make_datamodule(settings.data, **self.data_settings, **_seed(settings))
-
-
-def _seed(settings: DataSettings) -> dict[str, int]:
-    """Return the seed, if the data module has one."""
-    from lightning_modules.data import find_data
-
-    kind = find_data(settings.data)
-    has_seed = isinstance(kind, type) and "seed" in settings_of(kind)
-    return {"seed": settings.seed} if has_seed else {}
+        seed = {"seed": settings.seed} if "seed" in known else {}
+        return make_datamodule(settings.data, **self.data_settings, **seed)
 
 
 def _module(settings: DataSettings) -> MakeModule | None:

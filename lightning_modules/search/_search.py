@@ -22,13 +22,13 @@ from lightning_modules.costs.latency_evaluator import PredictedLatency
 from lightning_modules.costs.latency_evaluator import read_latency_table
 from lightning_modules.costs.latency_table import LatencyTable
 from lightning_modules.proxies import ProxyEvaluator
+from lightning_modules.search._before_trials import ScoredBySupernet
+from lightning_modules.search._before_trials import StageBeforeTrials
 from lightning_modules.search._final import check_folder
 from lightning_modules.search._final import FinalTraining
 from lightning_modules.search._learning import default_name
 from lightning_modules.search._learning import Learning
 from lightning_modules.search._scores import proxy_score
-from lightning_modules.search._stage import ScoredBySupernet
-from lightning_modules.search._stage import StageBeforeTrials
 from lightning_modules.search.settings import SearchSettings
 from lightning_modules.search.training import training_arguments
 from lightning_modules.training import FinishedModel
@@ -80,7 +80,7 @@ class Search(SearchSettings):
 
         ::
 
-            result = Search(data="digits", objectives=["val_accuracy", "params"]).run()
+            result = Search(data="digits", objectives=["val_loss", "params"]).run()
             print(result.model.test_metrics, result.study.best_trials)
 
     Args:
@@ -280,14 +280,17 @@ class Search(SearchSettings):
     def _screening_score(self, build: Any) -> Any:
         if not self.screen:
             return None
-        evaluator = ProxyEvaluator(
-            build,
-            self._learning.datamodule,
-            task=self._learning.task,
-            metrics=self.screen,
-            seed=self.seed,
-            accelerator=self.accelerator,
-        )
+        try:
+            evaluator = ProxyEvaluator(
+                build,
+                self._learning.datamodule,
+                task=self._learning.task,
+                metrics=self.screen,
+                seed=self.seed,
+                accelerator=self.accelerator,
+            )
+        except ValueError as error:
+            raise ValueError(str(error).replace("`metrics`", "`screen`")) from error
         return proxy_score(evaluator, self.screen, self._learning.space, self.seed)
 
     def _make_sampler(self, prior: Prior | None) -> optuna.samplers.BaseSampler:

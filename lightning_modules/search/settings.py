@@ -11,13 +11,13 @@ from dataclasses import field
 from typing import Any
 from typing import Literal
 
+from lightning_modules.supernet.settings import DEFAULT_RELAXATION
+
 
 Named = Any
 
 DEFAULT_STORAGE = "sqlite:///optuna.db"
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
-DEFAULT_SUPERNET = "fairnas"
-"""The supernet where none is named."""
 NONE = "none"
 """The name that stands for nothing, where there can be none."""
 
@@ -131,7 +131,7 @@ class SearchSettings(DataSettings, TrainingSettings, SupernetSettings):
     pruner: Literal["none", "median", "successive-halving", "hyperband"] = "none"
     screen: list[str] = field(default_factory=list)
     pool: int = 16
-    supernet: str = field(default=NONE, metadata={"bare": DEFAULT_SUPERNET})
+    supernet: str = field(default=NONE, metadata={"bare": DEFAULT_RELAXATION})
     supernet_folder: str | None = None
     inherit_weights: bool = False
     evaluate: Literal["training", "supernet"] = "training"

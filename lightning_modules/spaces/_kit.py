@@ -106,12 +106,13 @@ def as_kit(space: str | SearchSpace | Kit, *, argument: str = "space") -> Kit:
     build = getattr(made, "build", None)
     if callable(build):
         return Kit(_Made(made), _OwnBuild(build))
-    if made.name not in SPACES:
+    known: Any = SPACES.get(made.name) if made.name in SPACES else None
+    if not isinstance(known, Kit):
         raise ValueError(
             f"Expected argument `{argument}` to be of {', '.join(SPACES)}, a kit, or a search "
             f"space with a method `build` but got one of {made.name!r}."
         )
-    return replace(as_kit(made.name), make_space=_Made(made))
+    return replace(known, make_space=_Made(made))
 
 
 @dataclass(frozen=True)

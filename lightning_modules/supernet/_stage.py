@@ -259,7 +259,6 @@ class SupernetStage:
         """Return what a stage is to be continued with."""
         settings = self.settings
         return {
-            "task": task_to_dict(self._set_up()),
             **(self.origin or {}),
             "space": self.space.name,
             "relaxation": settings.relaxation,
@@ -271,6 +270,7 @@ class SupernetStage:
             "seed": self.seed,
             "input_shape": list(self._input_shape),
             "datamodule": type(self.datamodule).__name__,
+            "task": task_to_dict(self._set_up()),
             "batch_size": getattr(self.datamodule, "batch_size", None),
             **{
                 f"distribution of {name}": json.loads(distribution_to_json(distribution))

@@ -1,4 +1,4 @@
-"""Training with Lightning: the module of a task, the evaluator of trials, and the final network."""
+"""Training with Lightning: a task's module, the evaluator of trials, and the final network."""
 
 from typing import TYPE_CHECKING
 

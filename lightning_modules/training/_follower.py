@@ -57,12 +57,12 @@ def require_logged(wanted: Sequence[str], logged: Mapping[str, float]) -> None:
         return
     if all(not name.startswith("val_") for name in logged) and missing[0].startswith("val_"):
         raise ValueError(
-            f"Expected argument `datamodule` to have validation data for {missing[0]}, but nothing "
-            "was logged in a validation."
+            f"Expected argument `datamodule` to have validation data for {missing[0]}, but "
+            "nothing was logged in a validation."
         )
     raise ValueError(
-        f"Expected argument `metrics` to be cost metrics or names that the module logs each epoch, "
-        f"{sorted(logged)}, but got {missing[0]!r}."
+        "Expected argument `metrics` to be cost metrics or names that the module logs each "
+        f"epoch, {sorted(logged)}, but got {missing[0]!r}."
     )
 
 

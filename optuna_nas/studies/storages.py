@@ -180,11 +180,11 @@ def _check_settings(study: optuna.Study, wanted: Mapping[str, Any]) -> None:
             f"Expected the study {study.study_name!r} to be made by a search of this package but "
             "it was made by another program; give another argument `study_name`."
         )
-    for key, value in wanted.items():
-        if stored.get(key) != value:
+    for key in {**wanted, **stored}:
+        if stored.get(key) != wanted.get(key):
             raise ValueError(
                 f"Expected {key} {stored.get(key)!r}, with which the study {study.study_name!r} "
-                f"was made, but got {value!r}; give another argument `study_name`."
+                f"was made, but got {wanted.get(key)!r}; give another argument `study_name`."
             )
 
 

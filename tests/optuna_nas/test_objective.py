@@ -42,6 +42,7 @@ class FakeEvaluator:
         self.outcome = outcome
         self.curve = curve
         self.metric = metric
+        self.metrics = ("val_accuracy", "params")
         self.seen: list[Architecture] = []
 
     def __call__(self, architecture: Architecture, *, report: Report | None = None) -> Any:
@@ -89,12 +90,14 @@ def test_a_trial_keeps_architecture_metrics_and_curves() -> None:
         assert FAIL_REASON not in trial.user_attrs
 
 
-def test_the_default_objective_is_the_validation_accuracy() -> None:
+def test_the_default_objective_is_the_first_metric_of_the_evaluator() -> None:
     objective = ArchitectureObjective(SPACE, FakeEvaluator(Evaluation({"val_accuracy": 0.5})))
     study = _study()
     study.optimize(objective, n_trials=1)
     assert study.best_value == 0.5
     assert CURVES not in study.best_trial.user_attrs
+    with pytest.raises(ValueError, match="the evaluator does not tell its `metrics`"):
+        ArchitectureObjective(SPACE, lambda architecture, report=None: {"acc": 0.5})
 
 
 def test_several_objectives_come_in_their_order_and_are_not_reported() -> None:

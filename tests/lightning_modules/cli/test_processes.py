@@ -140,7 +140,7 @@ def test_interrupted_search_ends_cleanly(
     study = open_study(name, f"sqlite:///{tmp_path}/optuna.db")
     process = start(name, "--n-trials", "50")
     assert stop_in_trial(process, study, 2, *signals) == 130, process.output
-    assert process.output.endswith(f"To go on: the same command with --study-name {name}\n")
+    assert process.output.endswith(f"To go on: the same search with option --study-name {name}\n")
     assert "Traceback" not in process.output
     trials = study.trials
     assert [t.state.name for t in trials] == ["COMPLETE"] * 2 + ["FAIL"]
@@ -176,7 +176,7 @@ def test_interrupted_final_training(
     monkeypatch.chdir(tmp_path)
     options = [*FAST, "--epochs", "3", "--study-name", "final", "--tracking-uri", tracking]
     assert main([*options, *search]) == 0
-    assert load_checkpoint("runs/final/best.ckpt").test_accuracy > 0
+    assert load_checkpoint("runs/final/best.ckpt").test_metrics["test_accuracy"] > 0
     assert [trial.state for trial in load("final").trials] == [TrialState.COMPLETE]
 
 

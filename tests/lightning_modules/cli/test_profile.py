@@ -31,11 +31,18 @@ def test_a_table_of_cells(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert err == ""
     assert re.search(r"stage_1_edge_0_1 +│ +4 │ +0\.\d{4} │ +\d+\.\d{4}", out)
-    assert out.splitlines()[-1] == "8 operations at 10 positions: new/cells.json"
+    assert out.splitlines()[-1] == "9 operations at 11 positions: new/cells.json"
     table = LatencyTable.load("new/cells.json")
     assert table.network == {
         "input_shape": (1, 8, 8),
-        "num_classes": 10,
+        "task": {
+            "name": "classification",
+            "arguments": {
+                "num_classes": 10,
+                "class_names": [str(digit) for digit in range(10)],
+                "label_smoothing": 0.0,
+            },
+        },
         "channels": 2,
         "cells_per_stage": 1,
         "stages": 1,
@@ -48,9 +55,7 @@ def test_a_table_of_cells(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_table_of_chains(capsys: pytest.CaptureFixture[str]) -> None:
     Path("space.py").write_text(
         "from optuna_nas import ChainSpace\n"
-        "from lightning_modules import build_network\n"
         "space = ChainSpace(max_depth=1, max_dense_depth=0, filters=(2,))\n"
-        "space.build = lambda a: build_network(a, input_shape=(1, 8, 8), num_classes=10)\n"
     )
     assert main([*FAST, "--space", "space.py:space"]) == 0
     assert "layer_1" in capsys.readouterr().out
@@ -82,16 +87,19 @@ def test_an_unfinished_table_is_continued(
 WRONG = [
     (["--data", "nowhere"], "--data to be .* but got 'nowhere'"),
     (["--space", "nope"], "--space to be .* but got 'nope'"),
-    (["--space", "own.py:space"], "--space to be a space of the kinds cell, .* but got 'own.py"),
+    (
+        ["--space", "own.py:space"],
+        "--space to be a space whose latency .* but got 'own.py",
+    ),
     (["--output", "."], r"--output to be a file to write but got '\.'"),
     (["--output", "text.json"], "text.json to be a latency table but it cannot be read"),
-    (["--output", "other.json"], "other.json to be a latency table of version 1"),
+    (["--output", "other.json"], "other.json to be a latency table of version 2"),
     (["--output", "text.json/x"], "--output to be a file to write but got 'text.json/x'"),
     (["--output", "/proc/x.json"], "--output to be a file to write but got '/proc/x.json'"),
     (["--device", "abacus"], "--device to be a device like cpu or cuda but got 'abacus'"),
     (["--threads", "0"], "--threads to be at least 1 but got 0"),
     (["--threads", "some"], "--threads to be an integer but got 'some'"),
-    (["--batch-size", "0"], "--batch-size to be at least 1 but got 0"),
+    (["--latency-batch-size", "0"], "--batch-size to be at least 1 but got 0"),
     (["--rounds", "0"], "--rounds to be at least 1 but got 0"),
     (["--min-run-time", "0"], "--min-run-time to be above 0 but got 0"),
     (["--min-run-time", "soon"], "--min-run-time to be a number but got 'soon'"),

@@ -77,7 +77,9 @@ def test_search_with_three_objectives(run: Callable[..., str], tracking: str) ->
     objectives = ["val_accuracy", "latency_ms", "params"]
     out = run(*FAST, "--n-trials", "3", "--study-name", "three", "--objectives", *objectives)
     assert "Pareto front of three (3 complete)" in out
-    assert re.search(r"test accuracy: \d+\.\d\d%\nnetwork: runs/three/best.ckpt", out)
+    assert re.search(
+        r"test accuracy: \d+\.\d\d%\ntest loss: .*\nnetwork: runs/three/best.ckpt", out
+    )
     study = load("three")
     assert study.metric_names == objectives
     assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
@@ -95,7 +97,9 @@ def test_search_with_three_objectives(run: Callable[..., str], tracking: str) ->
     experiment = client.get_experiment_by_name("three")
     assert experiment is not None
     parents = client.search_runs([experiment.experiment_id], "attributes.run_name = 'three'")
-    assert parents[0].data.metrics["test_accuracy"] == pytest.approx(model.test_accuracy)
+    assert parents[0].data.metrics["test_accuracy"] == pytest.approx(
+        model.test_metrics["test_accuracy"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -376,7 +380,8 @@ def test_folder_of_pictures_of_many_sizes_with_a_broken_one(
     assert main(train) == 0
     assert re.search("warning: 1 of 20 pictures .*photos/dark/3.png", capsys.readouterr().err)
     model = load_checkpoint("out/best.ckpt")
-    assert model.input_shape == (3, 16, 16)
+    assert model.preprocessing is not None
+    assert model.preprocessing["input_shape"] == [3, 16, 16]
     assert "photos/light/9.png" in run("predict", "out/best.ckpt", "photos/light/9.png")
 
 
@@ -409,7 +414,7 @@ def test_train_and_predict_an_image(run: Callable[..., str]) -> None:
     out = run("train", "C-S-O", "--config", "options.yaml")
     assert "architecture: C16k3-Smax2-O64" in out
     model = load_checkpoint("out/best.ckpt")
-    assert model.test_accuracy > 0.7
+    assert model.test_metrics["test_accuracy"] > 0.7
     from sklearn.datasets import load_digits
 
     digits = load_digits()

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 from torch import Tensor
 
-from lightning_modules import build_network
 from lightning_modules.registries import PROXIES
+from lightning_modules.spaces import as_kit
+from lightning_modules.tasks import Classification
 from optuna_nas import Architecture
 from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
@@ -39,7 +40,9 @@ NETWORKS: dict[str, tuple[Architecture, dict[str, Any]]] = {
 def make(name: str, seed: int = 0) -> nn.Module:
     architecture, arguments = NETWORKS[name]
     torch.manual_seed(seed)
-    return build_network(architecture, input_shape=(1, 16, 16), num_classes=5, **arguments)
+    kit = as_kit(architecture.space)
+    backbone = kit.backbone(architecture, input_shape=(1, 16, 16), **arguments)
+    return Classification(5).network(backbone)
 
 
 def make_batch(n: int = 8, size: int = 16) -> tuple[Tensor, Tensor]:

@@ -71,8 +71,3 @@ def test_wrong_inputs(proxy: str, inputs: Any, message: str) -> None:
 def test_proxies_that_need_floating_point(proxy: str) -> None:
     with pytest.raises(ValueError, match=f"of floating point type for the proxy {proxy} but got"):
         score(proxy, small_network(), small_batch()[0].long())
-
-
-def test_operations_of_a_network_of_several_inputs_are_not_counted() -> None:
-    with pytest.raises(ValueError, match="one tensor for the proxy macs but got a tuple"):
-        score("macs", small_network(), (small_batch()[0], small_batch()[0]))

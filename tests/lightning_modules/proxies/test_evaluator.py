@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torch.utils.data import TensorDataset
 
-from lightning_modules import build_chain_network
+from lightning_modules import build_chain_backbone
 from lightning_modules import compute_proxies
 from lightning_modules import ProxyEvaluator
 from lightning_modules.data import DigitsDataModule
@@ -34,8 +34,8 @@ from optuna_nas.metrics import METRICS
 
 SPACE = ChainSpace()
 CHAIN = SPACE.from_string("C8k3-Smax2-O32")
-SHAPE: dict[str, Any] = {"input_shape": (1, 8, 8), "num_classes": 10}
-BUILD = functools.partial(build_chain_network, **SHAPE)
+BUILD = functools.partial(build_chain_backbone, input_shape=(1, 8, 8))
+CLASSES = Classification(10)
 
 
 class SearchOnlyDigits(DigitsDataModule):
@@ -74,7 +74,7 @@ def digits() -> SearchOnlyDigits:
 def expected_scores(datamodule: DigitsDataModule, n: int, seed: int) -> Mapping[str, float]:
     images, labels = draw_batches(datamodule, "train", n, seed=seed, batch_size=n)[0]
     torch.manual_seed(seed)
-    return compute_proxies(BUILD(CHAIN), images, labels, Classification(10).loss)
+    return compute_proxies(CLASSES.network(BUILD(CHAIN)), images, labels, CLASSES.loss)
 
 
 @pytest.mark.parametrize(("batch_size", "seed"), [(10, 0), (25, 7)])
@@ -155,7 +155,7 @@ def test_the_task_gives_loss_and_head(digits: SearchOnlyDigits) -> None:
     assert all(math.isfinite(value) for value in found.values())
     _, inputs, targets = evaluator._task_and_batch()
     torch.manual_seed(0)
-    assert found == compute_proxies(BUILD(CHAIN), inputs, targets, task.loss)
+    assert found == compute_proxies(task.network(BUILD(CHAIN)), inputs, targets, task.loss)
     with pytest.raises(ValueError, match="to be one of .*regression.* but got 'cooking'"):
         ProxyEvaluator(BUILD, digits, task="cooking")(CHAIN)
 
@@ -198,7 +198,7 @@ def test_fewer_images_than_asked_for() -> None:
     evaluator = ProxyEvaluator(BUILD, datamodule, metrics=["naswot"], batch_size=1000)
     datamodule.setup("fit")
     torch.manual_seed(0)
-    expected = naswot(BUILD(CHAIN), datamodule.images)
+    expected = naswot(CLASSES.network(BUILD(CHAIN)), datamodule.images)
     assert evaluator(CHAIN).metrics["naswot"] == pytest.approx(expected)
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch import Tensor
 
-from lightning_modules import build_cell_network
+from lightning_modules import build_cell_backbone
+from lightning_modules import Classification
 from lightning_modules.proxies import synflow
 from optuna_nas import CellSpace
 from tests.lightning_modules.proxies.by_hand import derivatives
@@ -56,9 +57,10 @@ def test_synflow_beyond_float32(weight: float) -> None:
 
 def test_synflow_of_a_deep_network_in_either_precision() -> None:
     cell = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|none~0|avg_pool_3x3~1|none~2|"
-    network = build_cell_network(
-        CellSpace().from_string(cell), input_shape=(1, 8, 8), num_classes=3, channels=4
+    backbone = build_cell_backbone(
+        CellSpace().from_string(cell), input_shape=(1, 8, 8), channels=4
     )
+    network = Classification(3).network(backbone)
     images = torch.zeros(2, 1, 8, 8)
     found = synflow(network, images)
     assert found > 1e10

@@ -300,6 +300,17 @@ def test_a_kit_of_ones_own() -> None:
     assert build_supernet(space, Regression(), kit=kit, input_shape=(1, 4, 4)).space is space
 
 
+def test_a_space_without_networks_has_no_kit_even_under_its_own_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Bare(CellSpace):
+        name = "bare"
+
+    monkeypatch.setattr(SPACES, "_added", {"bare": Bare})
+    with pytest.raises(ValueError, match="a kit, or a search space with a method `build` but got"):
+        as_kit("bare")
+
+
 def test_no_kit() -> None:
     with pytest.raises(ValueError, match=r"`space` to be one of cell, .* but got 'cells'"):
         as_kit("cells")

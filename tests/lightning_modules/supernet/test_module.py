@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 import math
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from lightning_modules.supernet import SupernetDataModule
 from lightning_modules.supernet import SupernetModule
 from lightning_modules.supernet.relaxations import RELAXATIONS
 from lightning_modules.tasks import Classification
+from lightning_modules.tasks import Task
 from lightning_modules.training.trainer import make_trainer
 from optuna_nas import CellSpace
 
@@ -28,12 +30,12 @@ from optuna_nas import CellSpace
 SPACE = CellSpace(n_nodes=3)
 
 
-def make_module(name: str = "gdas", **arguments: Any) -> SupernetModule:
+def make_module(name: str = "gdas", task: Task | None = None, **arguments: Any) -> SupernetModule:
     torch.manual_seed(0)
     kind = RELAXATIONS.get(name)
     supernet = build_supernet(
         SPACE,
-        Classification(10),
+        task or Classification(10),
         input_shape=(1, 8, 8),
         channels=4,
         cells_per_stage=1,
@@ -166,31 +168,12 @@ def test_augmentation_matters_to_the_comparison() -> None:
 # Schedules.
 
 
-@pytest.mark.parametrize(
-    ("schedule", "expected"),
-    [
-        ("cosine", {0: 1, 0.25: 0.5 + math.sqrt(0.5) / 2, 0.5: 0.5, 1: 0}),
-        ("warm_up_cosine", {0: 1 / 11, 0.05: 6 / 11, 0.1: 1, 0.55: 0.5, 1: 0}),
-        ("constant_exponential", {0: 1, 0.5: 1, 0.75: 0.1, 0.875: 10**-1.5, 1: 0.01}),
-    ],
-)
-def test_schedules(schedule: str, expected: dict[float, float]) -> None:
-    assert set(SUPERNET_SCHEDULES) == {"cosine", "warm_up_cosine", "constant_exponential"}
-    for progress, factor in expected.items():
-        assert supernet_rate_factor(schedule, progress) == pytest.approx(factor, abs=1e-12)
-
-
 @pytest.mark.parametrize("schedule", SUPERNET_SCHEDULES)
 def test_each_step_has_the_rate_of_the_schedule(schedule: str) -> None:
     module, watch = make_module("fairnas", schedule=schedule, learning_rate=0.2), Watch()
     train(module, make_data(module), watch, max_epochs=2)
     expected = [0.2 * supernet_rate_factor(schedule, n / 6) for n in range(6)]
     assert watch.rates == pytest.approx(expected)
-
-
-def test_wrong_schedule() -> None:
-    with pytest.raises(ValueError, match=r"Expected argument `schedule` .* but got 'linear'"):
-        make_module(schedule="linear")
 
 
 # The steps.
@@ -269,6 +252,25 @@ def test_the_logged_values() -> None:
     assert SPACE.contains(module.best_architecture())
 
 
+@dataclass(frozen=True)
+class Unmeasured(Classification):
+    """A task with a loss alone."""
+
+    metrics = ()
+
+
+def test_a_task_without_metrics_logs_its_loss() -> None:
+    module = make_module("darts", task=Unmeasured(10))
+    logged = train(module, make_data(module)).callback_metrics
+    assert set(logged) == {
+        "supernet_loss",
+        "architecture_loss",
+        "supernet_val_loss",
+        "architecture_entropy",
+    }
+    assert 0 < float(logged["supernet_val_loss"]) < 10
+
+
 def test_mixed_precision() -> None:
     module = make_module("darts")
     logged = train(module, make_data(module), precision="bf16-mixed").callback_metrics
@@ -286,6 +288,7 @@ def test_mixed_precision() -> None:
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
+        ("schedule", "linear"),
         ("gradient_clip", -1.0),
         ("gradient_clip", math.nan),
         ("architecture_start", 1.0),
@@ -296,7 +299,7 @@ def test_mixed_precision() -> None:
         ("architecture_weight_decay", math.nan),
     ],
 )
-def test_numbers_out_of_range(argument: str, value: float) -> None:
+def test_arguments_out_of_range(argument: str, value: Any) -> None:
     with pytest.raises(ValueError, match=rf"^Expected argument `{argument}` to be .* but got "):
         make_module(**{argument: value})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import copy
+from dataclasses import fields
 from functools import partial
 import json
 import math
@@ -24,12 +25,17 @@ from lightning_modules.proxies import ProxyEvaluator
 from lightning_modules.supernet import load_supernet
 from lightning_modules.supernet import PRIOR_FILE
 from lightning_modules.supernet import stage_settings
+from lightning_modules.supernet import StageSettings
 from lightning_modules.supernet import SUPERNET_FILE
 from lightning_modules.supernet import SupernetResult
 from lightning_modules.supernet import SupernetStage
 from lightning_modules.supernet.relaxations import CostFactor
+from lightning_modules.tasks import Classification
 from optuna_nas import CellSpace
+from optuna_nas import MobileSpace
+from optuna_nas import SearchSpace
 from optuna_nas.prior import Prior
+from optuna_nas.spaces import MobileStage
 
 
 SPACE = CellSpace(n_nodes=3)
@@ -38,14 +44,13 @@ NETWORK = {"channels": 4, "cells_per_stage": 1, "stages": 1}
 
 
 def stage(folder: Path | None = None, **arguments: Any) -> SupernetStage:
+    own = {f.name: arguments.pop(f.name) for f in fields(StageSettings) if f.name in arguments}
     return SupernetStage(
         **{
             "space": SPACE,
             "datamodule": DigitsDataModule(batch_size=256),
-            "relaxation": "spos",
-            "max_epochs": 2,
+            "settings": StageSettings(**{"relaxation": "spos", "epochs": 2, "paths": 5, **own}),
             "network": NETWORK,
-            "n_paths": 5,
             "folder": folder,
             "accelerator": "cpu",
             **arguments,
@@ -147,7 +152,7 @@ class Users(pl.LightningDataModule):
         data = DigitsDataModule()
         data.setup("fit")
         whole: Any = data.train_dataloader().dataset
-        parts = TensorDataset(whole.images, whole.labels)
+        parts = TensorDataset(whole.inputs, whole.targets)
         self.parts = random_split(parts, [0.8, 0.2], torch.Generator().manual_seed(0))
 
     def train_dataloader(self) -> Any:
@@ -162,7 +167,7 @@ class Users(pl.LightningDataModule):
 def test_a_killed_stage_goes_on(relaxation: str, data: str, tmp_path: Path) -> None:
     def make(folder: str, **more: Any) -> SupernetStage:
         own = DigitsDataModule(batch_size=256, crop_padding=1) if data == "digits" else Users()
-        arguments = {"datamodule": own, "relaxation": relaxation, "max_epochs": 3, **more}
+        arguments = {"datamodule": own, "relaxation": relaxation, "epochs": 3, **more}
         return stage(tmp_path / folder, **arguments)
 
     whole = make("whole").run()
@@ -212,7 +217,7 @@ def test_a_process_killed_while_it_saves_loses_one_epoch_alone(
     ("argument", "value", "key"),
     [
         ("relaxation", "fairnas", "relaxation"),
-        ("max_epochs", 3, "epochs"),
+        ("epochs", 3, "epochs"),
         ("seed", 1, "seed"),
         ("proxy", None, "proxy"),
         ("proxy", "naswot", "proxy"),
@@ -224,6 +229,7 @@ def test_a_process_killed_while_it_saves_loses_one_epoch_alone(
         ("origin", None, "data"),
         ("space", SPACE.freeze({"edge_0_1": "none"}), "distribution of edge_0_1"),
         ("space", CellSpace(n_nodes=2), "distribution of edge_0_2"),
+        ("task", Classification(11), "task"),
     ],
 )
 def test_other_settings_are_refused(
@@ -243,7 +249,7 @@ def test_other_settings_are_refused(
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a finished stage."""
     folder = tmp_path_factory.mktemp("stage")
-    stage(folder, max_epochs=1, n_paths=2, origin=ORIGIN).run()
+    stage(folder, epochs=1, paths=2, origin=ORIGIN).run()
     settings = json.loads((folder / "settings.json").read_text())
     (folder / "settings.json").write_text(json.dumps({**settings, "epochs": 2}))
     return folder
@@ -255,7 +261,7 @@ def test_settings_that_json_writes_in_another_way(tmp_path: Path) -> None:
 
     arguments: dict[str, Any] = {
         "relaxation": "gdas",
-        "max_epochs": 1,
+        "epochs": 1,
         "relaxation_arguments": {"temperatures": (5.0, 1.0), "costs": (CostFactor(cost),)},
     }
     first = stage(tmp_path, **arguments).run()
@@ -290,15 +296,21 @@ def test_a_diverged_training_is_told(tmp_path: Path) -> None:
     assert not (tmp_path / "last.ckpt").exists()
 
 
-@pytest.mark.parametrize("missing", ["input_shape", "num_classes"])
-def test_data_that_does_not_say_what_it_is(missing: str) -> None:
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("input_shape", "`datamodule` to have the attribute `input_shape` but got Silent"),
+        ("num_classes", "`datamodule` to have the attribute `num_classes` or .*but got Silent"),
+    ],
+)
+def test_data_that_does_not_say_what_it_is(missing: str, message: str) -> None:
     class Silent(Users):
         @property
         def nothing(self) -> None:
             raise AttributeError
 
     setattr(Silent, missing, Silent.nothing)
-    with pytest.raises(ValueError, match=r"`datamodule` .* `input_shape` and `num_classes` .*Sil"):
+    with pytest.raises(ValueError, match=message):
         stage(datamodule=Silent()).run()
 
 
@@ -306,7 +318,7 @@ def test_a_data_module_that_is_set_up_stays_as_it_is() -> None:
     data = DigitsDataModule(batch_size=256)
     data.setup("fit")
     before = {k: copy.copy(v) for k, v in vars(data).items() if k != "_prepared"}
-    stage(datamodule=data, max_epochs=1, n_paths=2).run()
+    stage(datamodule=data, epochs=1, paths=2).run()
     after = {k: v for k, v in vars(data).items() if k != "_prepared"}
     assert after == before
     assert data.trainer is None
@@ -321,7 +333,7 @@ class Shared(Users):
         whole: Any = data.train_dataloader().dataset
         numbers = torch.arange(len(whole), dtype=torch.float32)
         images = numbers[:, None, None, None].expand(-1, 1, 8, 8)
-        self.parts = random_split(TensorDataset(images, whole.labels), [0.8, 0.2])
+        self.parts = random_split(TensorDataset(images, whole.targets), [0.8, 0.2])
 
 
 def test_paths_are_scored_on_images_that_were_not_trained_on(
@@ -340,7 +352,7 @@ def test_paths_are_scored_on_images_that_were_not_trained_on(
             seen["val"] |= set(map(float, indices))
             return super().val_dataloader()
 
-    stage(datamodule=Spy(), max_epochs=1, n_paths=2).run()
+    stage(datamodule=Spy(), epochs=1, paths=2).run()
     assert len(seen["train"]) > 600
     assert len(seen["val"]) == 215  # A fifth of 1079.
     assert not seen["train"] & seen["val"]
@@ -371,7 +383,7 @@ def test_two_processes(relaxation: str, tmp_path: Path, capfd: pytest.CaptureFix
     def report(epoch: int, values: Any) -> None:  # A local function does not pickle.
         raise AssertionError
 
-    arguments = {"relaxation": relaxation, "max_epochs": 1, "strategy": "ddp_spawn", "devices": 2}
+    arguments = {"relaxation": relaxation, "epochs": 1, "strategy": "ddp_spawn", "devices": 2}
     result = stage(tmp_path, report=report, **arguments).run()
     assert SPACE.contains(result.architecture)
     state = torch.load(tmp_path / "last.ckpt", weights_only=False)["state_dict"]
@@ -384,8 +396,8 @@ def test_two_processes(relaxation: str, tmp_path: Path, capfd: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
-        ("max_epochs", 0),
-        ("n_paths", 1),
+        ("epochs", 0),
+        ("paths", 1),
         ("seed", -1),
         ("relaxation", "evolution"),
         ("proxy", "accuracy"),
@@ -400,11 +412,11 @@ def test_arguments_out_of_range(argument: str, value: Any) -> None:
 
 def test_paths_are_judged_by_a_proxy_as_well() -> None:
     space = CellSpace()
-    arguments = {"space": space, "n_paths": 30, "max_epochs": 1}
+    arguments = {"space": space, "paths": 30, "epochs": 1}
     both = stage(**arguments).run()
     assert both.scores is not None
     assert len(both.scores) == 30
-    build = partial(build_cell_backbone, input_shape=(1, 8, 8), num_classes=10, **NETWORK)
+    build = partial(build_cell_backbone, input_shape=(1, 8, 8), **NETWORK)
     guess = ProxyEvaluator(build, DigitsDataModule(batch_size=256), accelerator="cpu")
     for architecture in both.scores.architectures[::10]:
         expected = guess(architecture).metrics["synflow"]
@@ -420,9 +432,65 @@ def test_paths_are_judged_by_a_proxy_as_well() -> None:
     assert alone.prior.to_json() != both.prior.to_json()
 
 
+class Brightness(Users):
+    """Numbers to predict: the mean and the spread of the pixels of an image."""
+
+    task = "regression"
+    n_targets = 2
+
+    def setup(self, stage: str) -> None:
+        data = DigitsDataModule()
+        data.setup("fit")
+        whole: Any = data.train_dataloader().dataset
+        pixels = whole.inputs.float().flatten(1)
+        targets = 100 * torch.stack([pixels.mean(dim=1), pixels.std(dim=1)], dim=1)
+        self.target_mean = tuple(targets.mean(dim=0).tolist())
+        self.target_std = tuple(targets.std(dim=0).tolist())
+        parts = TensorDataset(whole.inputs, targets)
+        self.parts = random_split(parts, [0.8, 0.2], torch.Generator().manual_seed(0))
+
+
+MOBILE = MobileSpace([MobileStage(depths=(1, 2), widths=(4, 8))])
+
+
+@pytest.mark.parametrize(
+    ("space", "relaxation"),
+    [(SPACE, "gdas"), (SPACE, "fairnas"), (SPACE, "enas"), (MOBILE, "ofa")],
+)
+def test_a_stage_for_real_valued_targets(
+    space: SearchSpace, relaxation: str, tmp_path: Path
+) -> None:
+    reports = Reports()
+    arguments: dict[str, Any] = {"network": NETWORK if space is SPACE else {}, "epochs": 2}
+    result = stage(
+        tmp_path,
+        space=space,
+        datamodule=Brightness(),
+        relaxation=relaxation,
+        report=reports,
+        training={"learning_rate": 0.05},
+        **arguments,
+    ).run()
+    assert space.contains(result.architecture)
+    assert reports.values[1]["supernet_loss"] < reports.values[0]["supernet_loss"]
+    assert {"supernet_val_rmse"} == {n for n in reports.values[0] if n.startswith("supernet_val")}
+    assert all(math.isfinite(value) for value in reports.values[1].values())
+    assert result.supernet.task.guess_loss == 1.0
+    loaded = load_supernet(result.path, space)
+    assert loaded.task == result.supernet.task
+    if result.scores is not None:
+        for path in result.scores.architectures:
+            assert set(result.scores[path]) == {"val_rmse", "val_loss", "synflow"}
+        assert result.architecture == result.prior.most_likely()
+    settings = stage_settings(tmp_path)
+    assert settings is not None
+    assert settings["task"]["name"] == "regression"
+    assert settings["task"]["arguments"]["mean"] == pytest.approx(loaded.task.mean)
+
+
 def test_values_are_finite_and_named() -> None:
     reports = Reports()
-    stage(relaxation="gdas", max_epochs=1, report=reports).run()
+    stage(relaxation="gdas", epochs=1, report=reports).run()
     assert all(math.isfinite(value) for value in reports.values[0].values())
     assert {"supernet_loss", "architecture_loss", "architecture_entropy", "skip_count"} <= set(
         reports.values[0]

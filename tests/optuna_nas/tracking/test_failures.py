@@ -47,7 +47,9 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def search(study: Study, tracker: MLflowTracker, n_trials: int) -> list[str]:
     """Run trials and return the warnings."""
-    objective = ArchitectureObjective(SPACE, evaluate, observers=[tracker])
+    objective = ArchitectureObjective(
+        SPACE, evaluate, objectives=["val_accuracy"], observers=[tracker]
+    )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RuntimeWarning)
         study.optimize(objective, n_trials=n_trials, callbacks=[tracker])
@@ -89,7 +91,9 @@ def test_everything_is_logged_when_mlflow_is_back(
 ) -> None:
     study = optuna.create_study(study_name="outage", directions=["maximize"])
     tracker = MLflowTracker(tracking_uri=uri, space=SPACE)
-    objective = ArchitectureObjective(SPACE, evaluate, observers=[tracker])
+    objective = ArchitectureObjective(
+        SPACE, evaluate, objectives=["val_accuracy"], observers=[tracker]
+    )
     study.optimize(objective, n_trials=1, callbacks=[tracker])
     with monkeypatch.context() as patch:
         break_client(patch, "log_batch", MlflowException("database is locked"))

@@ -38,7 +38,9 @@ def plain(trial: Trial) -> float:
 
 
 def search(study: Study, tracker: MLflowTracker, n_trials: int) -> None:
-    objective = ArchitectureObjective(SPACE, evaluate, observers=[tracker])
+    objective = ArchitectureObjective(
+        SPACE, evaluate, objectives=["val_accuracy"], observers=[tracker]
+    )
     study.optimize(objective, n_trials=n_trials, callbacks=[tracker])
 
 
@@ -242,7 +244,7 @@ def test_two_processes_on_a_fresh_database(tmp_path: Path) -> None:
         subprocess.Popen(
             [sys.executable, "-W", "error::RuntimeWarning", "-c", WORKER, mode],
             cwd=tmp_path,
-            env={"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},
+            env={"PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"},
             stderr=subprocess.PIPE,
             text=True,
         )

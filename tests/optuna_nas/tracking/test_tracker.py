@@ -264,7 +264,9 @@ def test_interrupted_search(uri: str) -> None:
 
     def search() -> None:
         with MLflowTracker(tracking_uri=uri) as tracker:
-            objective = ArchitectureObjective(SPACE, broken, observers=[tracker])
+            objective = ArchitectureObjective(
+                SPACE, broken, objectives=["val_accuracy"], observers=[tracker]
+            )
             study.optimize(objective, n_trials=2, callbacks=[tracker])
 
     with pytest.raises(KeyboardInterrupt):
@@ -344,7 +346,9 @@ def test_finished_model(uri: str, tmp_path: Path) -> None:
     model.write_bytes(b"weights")
     (tmp_path / "network.json").write_text("{}")
     with MLflowTracker(tracking_uri=uri, space=SPACE) as tracker:
-        objective = ArchitectureObjective(SPACE, evaluate, observers=[tracker])
+        objective = ArchitectureObjective(
+            SPACE, evaluate, objectives=["val_accuracy"], observers=[tracker]
+        )
         study.optimize(objective, n_trials=2, callbacks=[tracker])
         for _ in range(2):
             tracker.log_final(study, 1, {"test_accuracy": 0.75}, model)

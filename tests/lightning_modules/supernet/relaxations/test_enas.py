@@ -229,7 +229,12 @@ def test_state_goes_on_identically() -> None:
 def test_architecture_step_changes_no_weights_and_no_statistics() -> None:
     torch.manual_seed(0)
     supernet = CellSupernet(
-        CellSpace(), input_shape=(1, 6, 6), num_classes=2, channels=4, cells_per_stage=1, stages=1
+        CellSpace(),
+        Classification(2),
+        input_shape=(1, 6, 6),
+        channels=4,
+        cells_per_stage=1,
+        stages=1,
     )
     relaxation = Enas(supernet)
     before = copy.deepcopy(supernet.state_dict())
@@ -249,8 +254,8 @@ def test_in_a_trainer(tmp_path: Path) -> None:
     torch.manual_seed(0)
     supernet = CellSupernet(
         CellSpace(n_nodes=3),
+        Classification(10),
         input_shape=(1, 8, 8),
-        num_classes=10,
         channels=4,
         cells_per_stage=1,
         stages=1,
@@ -270,7 +275,7 @@ def test_in_a_trainer(tmp_path: Path) -> None:
         default_root_dir=tmp_path,
     )
     trainer.fit(module, datamodule=SupernetDataModule(DigitsDataModule()))
-    assert 0 <= trainer.callback_metrics["architecture_loss"] <= 1
+    assert -1 <= trainer.callback_metrics["architecture_loss"] <= 0
     assert not torch.equal(relaxation.weights["head_bias"], first["weights.head_bias"])
     trainer.save_checkpoint(tmp_path / "stage.ckpt")
     state = torch.load(tmp_path / "stage.ckpt", weights_only=True)["state_dict"]
@@ -315,15 +320,11 @@ def test_gradients_come_from_the_given_backward() -> None:
 @pytest.mark.parametrize("space", [ChainSpace(), DartsSpace(n_nodes=2), MobileSpace()])
 def test_other_spaces(space: SearchSpace) -> None:
     torch.manual_seed(0)
-    supernet = build_supernet(
-        space,
-        Classification(2),
-        input_shape=(1, 8, 8),
-    )
+    supernet = build_supernet(space, Classification(2), input_shape=(1, 8, 8))
     relaxation, step = Enas(supernet, n_paths=1), Step(0, 0.0, 0.1)
     batch = Samples(torch.randn(4, 1, 8, 8), torch.arange(4) % 2)
-    error = relaxation.architecture_step(supernet, batch, batch, step, Tensor.backward)
-    assert 0 <= float(error) <= 1
+    loss = relaxation.architecture_step(supernet, batch, batch, step, Tensor.backward)
+    assert -1 <= float(loss) <= 0
     found = relaxation.probabilities()
     assert found.keys() == supernet.choices.keys()
     for name, p in found.items():

@@ -220,8 +220,8 @@ def test_no_gradient_flows_into_the_targets() -> None:
     relaxation.weight_step(supernet, batch, at(1.0), losses.append)
     assert len(losses) == 2
     losses[1].backward()
-    block = supernet.network.get_submodule("blocks.stage_1_block_2")
+    block = supernet.network.get_submodule("backbone.blocks.stage_1_block_2")
     assert all(p.grad is None for p in block.parameters())  # Not in the smallest.
-    stem = supernet.network.get_submodule("stem.conv")
+    stem = supernet.network.get_submodule("backbone.stem.conv")
     assert stem.weight.grad[:4].abs().min() > 0
     assert not stem.weight.grad[4:].any()

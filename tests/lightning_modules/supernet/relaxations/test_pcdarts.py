@@ -90,7 +90,7 @@ def test_a_network_of_cells_is_the_paper_s_sum() -> None:
     supernet, relaxation = make(CELLS)
     supernet.eval()
     images = torch.randn(3, *SHAPE)
-    network = supernet.network
+    network = supernet.network.backbone
     x = network.stem(images)
     for i in (0, 1, 2):
         if i == 1:
@@ -101,7 +101,7 @@ def test_a_network_of_cells_is_the_paper_s_sum() -> None:
             strides = [1] * len(names)
             nodes.append(node_by_hand(relaxation, names, edges, nodes, strides, ""))
         x = nodes[2]
-    expected = network.head(torch.relu(network.norm(x)).mean(dim=(2, 3)))
+    expected = supernet.network.head(torch.relu(network.norm(x)).mean(dim=(2, 3)))
     found = supernet(images, relaxation.gates(supernet, STEP, 0))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
@@ -110,7 +110,8 @@ def test_a_reduction_cell_is_the_paper_s_sum() -> None:
     supernet, relaxation = make(DARTS)
     supernet.eval()
     images = torch.randn(3, *SHAPE)
-    cell, stem = supernet.network.cells[0], supernet.network.stem(images)
+    network = supernet.network.backbone
+    cell, stem = network.cells[0], network.stem(images)
     nodes = [cell.preprocess_0(stem), cell.preprocess_1(stem)]
     for target in (2, 3, 4):
         names = [f"edge_{i}_{target}" for i in range(target)]

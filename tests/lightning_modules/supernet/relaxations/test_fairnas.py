@@ -1,4 +1,4 @@
-"""Sampled paths: uniform ones, and fair ones that train each choice once a step."""
+"""Fair paths, which train each choice once a step."""
 
 from __future__ import annotations
 
@@ -11,56 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_modules.supernet import build_supernet
-from lightning_modules.supernet import Supernet
 from lightning_modules.supernet.relaxations import fair_architectures
 from lightning_modules.supernet.relaxations import FairPaths
-from lightning_modules.supernet.relaxations import Samples
 from lightning_modules.supernet.relaxations import SinglePath
 from lightning_modules.supernet.relaxations import Step
-from lightning_modules.tasks import Classification
-from optuna_nas import CellSpace
-from optuna_nas import ChainSpace
-from optuna_nas import SearchSpace
-
-
-CELL = CellSpace(n_nodes=3)
-CHAIN = ChainSpace(max_depth=2, filters=(4, 8, 12), kernel_sizes=(3, 5), units=(8,))
-
-
-def make(space: SearchSpace = CELL) -> Supernet:
-    torch.manual_seed(0)
-    sizes: dict[str, Any] = {"channels": 4, "cells_per_stage": 1, "stages": 1}
-    return build_supernet(space, Classification(3), input_shape=(1, 6, 6), **sizes)
-
-
-def make_batch() -> Samples:
-    rng = torch.Generator().manual_seed(1)
-    return Samples(torch.randn(6, 1, 6, 6, generator=rng), torch.randint(3, (6,), generator=rng))
-
-
-def test_a_uniform_path_a_step() -> None:
-    supernet = make()
-    relaxation, n = SinglePath(supernet, seed=3), 5000
-    paths = [relaxation.architectures(supernet, Step(i, 0.0, 0.1)) for i in range(n)]
-    assert all(len(step) == 1 for step in paths)
-    counts = Counter(step[0] for step in paths)
-    assert len(counts) == 125
-    expected = n / 125
-    # The mean of chi-squared is its degrees of freedom, and its variance twice as much.
-    chi_squared = sum((c - expected) ** 2 / expected for c in counts.values())
-    assert abs(chi_squared - 124) < 4.5 * np.sqrt(2 * 124)
-
-
-@pytest.mark.parametrize("kind", [SinglePath, FairPaths])
-def test_paths_depend_on_seed_and_step_alone(kind: Any) -> None:
-    def paths(seed: int, number: int) -> tuple[Any, ...]:
-        torch.rand(number)
-        return tuple(kind(supernet, seed=seed).architectures(supernet, Step(number, 0.9, 0.2)))
-
-    supernet = make()
-    assert paths(1, 5) == paths(1, 5)
-    assert len({paths(1, 5), paths(2, 5), paths(1, 6), paths(2, 6)}) == 4
+from tests.lightning_modules.supernet.relaxations.paths import CELL
+from tests.lightning_modules.supernet.relaxations.paths import CHAIN
+from tests.lightning_modules.supernet.relaxations.paths import make
+from tests.lightning_modules.supernet.relaxations.paths import make_batch
 
 
 def test_fair_paths_have_each_choice_exactly_once() -> None:
@@ -111,18 +69,15 @@ def test_fair_gradients_add_up() -> None:
     assert float(total["network.head.weight"].abs().max()) > 0
 
 
-def test_a_single_path_trains_its_own_choices_alone() -> None:
-    supernet, batch = make(), make_batch()
-    relaxation = SinglePath(supernet, seed=2)
-    for number in range(10):
-        supernet.zero_grad()
-        step = Step(number, 0.0, 0.1)
-        relaxation.weight_step(supernet, batch, step, Tensor.backward)
-        [path] = relaxation.architectures(supernet, step)
-        for name, parameter in supernet.named_parameters():
-            edge = next((e for e in path if f".{e}." in name), None)
-            if edge is not None and f".choices.{path[edge]}." not in name:
-                assert parameter.grad is None, name
+@pytest.mark.parametrize("kind", [SinglePath, FairPaths])
+def test_paths_depend_on_seed_and_step_alone(kind: Any) -> None:
+    def paths(seed: int, number: int) -> tuple[Any, ...]:
+        torch.rand(number)
+        return tuple(kind(supernet, seed=seed).architectures(supernet, Step(number, 0.9, 0.2)))
+
+    supernet = make()
+    assert paths(1, 5) == paths(1, 5)
+    assert len({paths(1, 5), paths(2, 5), paths(1, 6), paths(2, 6)}) == 4
 
 
 def test_validation_takes_a_path_of_the_step() -> None:
