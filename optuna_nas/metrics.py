@@ -159,9 +159,14 @@ class MetricTable:
                 self.add(Metric(**entry))
 
 
+# Names that modules of all kinds log.
+_LARGER = ("auroc", "dice", "f1", "iou", "map", "precision", "recall", "return")
+_SMALLER = ("cer", "error", "mae", "mse", "perplexity", "rmse", "wer")
+
 METRICS = MetricTable(
     [
-        Metric("loss", "minimize"),
+        *(Metric(name, "maximize") for name in _LARGER),
+        *(Metric(name, "minimize") for name in ("loss", *_SMALLER)),
         Metric("params", "minimize", "parameters", "{:,.0f}", source="counted"),
         Metric("macs", "minimize", "MACs", "{:,.0f}", source="counted"),
         Metric(

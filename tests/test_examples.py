@@ -100,7 +100,7 @@ def test_own_task_on_the_command_line(tmp_path: Path) -> None:
     space_and_module = ["--module", f"{own}:Module", "--space", f"{own}:space"]
     output = command_line(
         *["search", *space_and_module, "--data", f"{own}:Data"],
-        *["--objectives", "val_f1:maximize", "params", "--constraint", "val_loss<=2"],
+        *["--objectives", "val_f1", "params", "--constraint", "val_loss<=2"],
         *["--n-trials", "3", "--epochs", "1"],
         cwd=tmp_path,
     )

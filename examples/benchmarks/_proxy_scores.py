@@ -64,14 +64,19 @@ def representatives() -> dict[str, str]:
 
 def compute_scores(settings: ScoreSettings, path: Path, n_processes: int) -> Iterator[int]:
     """Compute what is missing in the file, and yield how many functions are done so far."""
-    known: dict[str, list[float]] = read(path, repr(settings), "scores")
+    known: dict[str, list[float]] = read(path, _key(settings), "scores")
     missing = [key for key in representatives() if key not in known]
     chunks = [missing[i : i + _CHUNK] for i in range(0, len(missing), _CHUNK)]
     with ProcessPoolExecutor(n_processes, mp_context=get_context("spawn")) as pool:
         for done in as_completed([pool.submit(_compute, settings, chunk) for chunk in chunks]):
             known |= done.result()
-            write(path, {"settings": repr(settings), "scores": known})
+            write(path, {"settings": _key(settings), "scores": known})
             yield len(known)
+
+
+def _key(settings: ScoreSettings) -> str:
+    """Return what scores in a file depend on, the way in which their batch is drawn included."""
+    return f"{settings!r}, stratified batch"
 
 
 def _compute(settings: ScoreSettings, keys: Sequence[str]) -> dict[str, list[float]]:

@@ -277,7 +277,10 @@ def test_search_starts_from_what_a_stage_alone_left(
             f"Expected supernet_folder {folder!r}, with which the study 'later' was made",
         ),
         ([*other, "--supernet-epochs", "2"], "with its option --supernet-epochs 1 but got 2"),
-        ([*other, "--supernet-proxy", "none"], "with its option --supernet-proxy 'synflow' but got None"),
+        (
+            [*other, "--supernet-proxy", "none"],
+            "with its option --supernet-proxy 'synflow' but got None",
+        ),
     ]:
         assert main([*wrong, "--inherit-weights", "--tracking-uri", tracking]) == 2
         assert told in capsys.readouterr().err.splitlines()[-1]
