@@ -21,8 +21,8 @@ from lightning_modules.costs._latency_file import Place
 from lightning_modules.costs._latency_file import read_document
 from lightning_modules.costs._latency_file import write_contents
 from lightning_modules.costs.latency_terms import Factor
+from lightning_modules.costs.latency_terms import FactorValues
 from lightning_modules.costs.latency_terms import Operation
-from lightning_modules.costs.latency_terms import Outcomes
 from lightning_modules.costs.latency_terms import Term
 from lightning_modules.costs.measure import Latency
 from lightning_modules.registries import SPACES
@@ -97,7 +97,7 @@ class LatencyTable:
                 f"{dict(network)} ({error})."
             ) from error
         self.network = MappingProxyType({**sizes, "task": task_to_dict(self.task)})
-        self._outcomes = Outcomes(self.distributions)
+        self._outcomes = FactorValues(self.distributions)
         self._found: dict[tuple[Term, tuple[Any, ...]], float] = {}
 
     def __reduce__(self) -> Any:

@@ -137,7 +137,7 @@ def constant(value: Any) -> Factor:
     return Factor((), lambda: value)
 
 
-class Outcomes:
+class FactorValues:
     """The values that factors can have in a search space, and their probabilities.
 
     Args:

@@ -14,10 +14,10 @@ from torch import nn
 from lightning_modules.backbone import check_input_shape
 from lightning_modules.costs.latency_terms import Factor
 from lightning_modules.costs.latency_terms import Factors
+from lightning_modules.costs.latency_terms import FactorValues
 from lightning_modules.costs.latency_terms import head_term
 from lightning_modules.costs.latency_terms import Operation
 from lightning_modules.costs.latency_terms import operation
-from lightning_modules.costs.latency_terms import Outcomes
 from lightning_modules.costs.latency_terms import shrink
 from lightning_modules.costs.latency_terms import Size
 from lightning_modules.costs.latency_terms import Term
@@ -88,7 +88,7 @@ def _stage_terms(
     later: Factors,
 ) -> Iterator[Term]:
     """Yield a term for each block and each decision's block that compound scaling makes of it."""
-    outcomes = Outcomes(distributions)
+    outcomes = FactorValues(distributions)
     depths = outcomes.values(f"stage_{stage}_depth")
     coefficient = ["depth_coefficient"] if "depth_coefficient" in distributions else []
     coefficients = outcomes.values("depth_coefficient") if coefficient else [1]
