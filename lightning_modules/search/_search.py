@@ -100,7 +100,7 @@ class Search(SearchSettings):
     def __post_init__(self) -> None:
         if self.progress is None:
             self.progress = show_progress()
-        self._run: StudyRun | None = None
+        self._is_prepared = False
 
     def check(self) -> None:
         """Read the data and check all settings; no study and no file is made.
@@ -108,8 +108,9 @@ class Search(SearchSettings):
         Raises:
             ValueError: If a setting is wrong; the sentence names the argument.
         """
-        if self._run is None:
+        if not self._is_prepared:
             self._prepare()
+            self._is_prepared = True
 
     def run(self) -> SearchResult:
         """Run the stage, the trials and the final training; what is finished is not repeated.
@@ -121,7 +122,7 @@ class Search(SearchSettings):
             StorageFullError: If the disk is full; the study can be continued.
         """
         self.check()
-        self._run = run = StudyRun(
+        run = StudyRun(
             self._learning.space,
             self._measured,
             self._objectives,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lightning_modules.supernet._curvature import (
         architecture_eigenvalue as architecture_eigenvalue,
     )
-    from lightning_modules.supernet._data import SupernetDataModule as SupernetDataModule
+    from lightning_modules.supernet._datamodule import SupernetDataModule as SupernetDataModule
     from lightning_modules.supernet._evaluate import recalibrate as recalibrate
     from lightning_modules.supernet._evaluate import SupernetEvaluator as SupernetEvaluator
     from lightning_modules.supernet._file import load_supernet as load_supernet
@@ -50,7 +50,7 @@ _MODULES = {
     "SUPERNET_SCHEDULES": "lightning_modules.supernet._optimizers",
     "StageSettings": "lightning_modules.supernet.settings",
     "Supernet": "lightning_modules.supernet._supernet",
-    "SupernetDataModule": "lightning_modules.supernet._data",
+    "SupernetDataModule": "lightning_modules.supernet._datamodule",
     "SupernetEvaluator": "lightning_modules.supernet._evaluate",
     "SupernetModule": "lightning_modules.supernet._module",
     "SupernetResult": "lightning_modules.supernet._result",

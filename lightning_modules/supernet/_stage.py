@@ -18,7 +18,7 @@ from lightning_modules.proxies._compute import find_proxies
 from lightning_modules.spaces import Kit
 from lightning_modules.supernet._build import build_relaxed
 from lightning_modules.supernet._collapse import is_collapsed
-from lightning_modules.supernet._data import SupernetDataModule
+from lightning_modules.supernet._datamodule import SupernetDataModule
 from lightning_modules.supernet._file import save_supernet
 from lightning_modules.supernet._guards import CollapseGuard
 from lightning_modules.supernet._module import SupernetModule
