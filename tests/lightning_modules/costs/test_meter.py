@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_modules import COUNTED_METRICS
+from lightning_modules import cost_names
 from lightning_modules import TrainingEvaluator
 from lightning_modules.costs import meter as costs
 from lightning_modules.data import DigitsDataModule
@@ -58,7 +58,7 @@ def test_counted_without_allocating() -> None:
     assert evaluator.cost("training_memory_mb", of_width(width)) == pytest.approx(expected)
     assert set(build.devices) == {"meta"}
     n_built = len(build.devices)
-    for metric in COUNTED_METRICS:
+    for metric in cost_names("counted"):
         evaluator.cost(metric, of_width(width))
     assert len(build.devices) == n_built  # Each is counted once.
 

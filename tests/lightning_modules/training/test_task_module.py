@@ -1,4 +1,4 @@
-"""The image classifier: what it logs, its optimizers and schedules, and its predictions."""
+"""The module of a task: what it logs, its optimizers and schedules, and its predictions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torch.utils.data import TensorDataset
 
-from lightning_modules import ImageClassifier
-from lightning_modules.tasks.classification import learning_rate_factor
+from lightning_modules import Classification
+from lightning_modules import TaskModule
+from lightning_modules.training import learning_rate_factor
 
 
 def make_loader(n: int = 50, seed: int = 0) -> DataLoader[Any]:
@@ -41,10 +42,10 @@ def make_trainer(**arguments: Any) -> pl.Trainer:
     return pl.Trainer(**(quiet | arguments))
 
 
-def make_classifier(**arguments: Any) -> ImageClassifier:
+def make_classifier(label_smoothing: float = 0.0, **arguments: Any) -> TaskModule:
     network = make_network()
     network(torch.zeros(1, 1, 4, 4))
-    return ImageClassifier(network, num_classes=3, **arguments)
+    return TaskModule(network, Classification(3, label_smoothing=label_smoothing), **arguments)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
@@ -147,7 +148,7 @@ def test_memory_format() -> None:
     weight = torch.zeros(8, 4, 3, 3)
     network = nn.Conv2d(4, 8, 3)
     network.weight.data = weight
-    formatted = ImageClassifier(network, num_classes=8).network.weight
+    formatted = TaskModule(network, Classification(8)).network.weight
     assert formatted.is_contiguous(memory_format=torch.channels_last)  # type: ignore[operator]
     images = torch.randn(5, 1, 4, 4)
     torch.testing.assert_close(classifier(images), plain(images))
@@ -156,16 +157,13 @@ def test_memory_format() -> None:
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
-        ("num_classes", 0),
         ("learning_rate", 0.0),
         ("learning_rate", float("nan")),
         ("weight_decay", -1.0),
-        ("label_smoothing", 1.0),
         ("optimizer", "adam"),
         ("schedule", "linear"),
     ],
 )
 def test_arguments_out_of_range(argument: str, value: Any) -> None:
-    arguments = {"num_classes": 3, argument: value}
     with pytest.raises(ValueError, match=f"`{argument}` to be .* but got '?{value}"):
-        ImageClassifier(nn.Identity(), **arguments)
+        TaskModule(nn.Identity(), Classification(3), **{argument: value})
