@@ -1,7 +1,6 @@
 """Data modules with fixed splits for search and final training, and what reads new images."""
 
 from lightning_modules.data._augmentation import Transform
-from lightning_modules.data._datamodule import ImageDataModule
 from lightning_modules.data._draw import draw_batches
 from lightning_modules.data._error import DataError
 from lightning_modules.data._factory import check_preprocessing
@@ -9,6 +8,7 @@ from lightning_modules.data._factory import find_data
 from lightning_modules.data._factory import load_new
 from lightning_modules.data._factory import make_datamodule
 from lightning_modules.data._factory import settings_of
+from lightning_modules.data._image_datamodule import ImageDataModule
 from lightning_modules.data._loader import TrainingBatch
 from lightning_modules.data._new_images import load_images
 from lightning_modules.data._new_images import make_transform

@@ -25,18 +25,26 @@ def make_datamodule(data: str, **settings: Any) -> pl.LightningDataModule:
         settings: Arguments of the data module. Those that are :obj:`None` are left out.
 
     Raises:
-        ValueError: If ``data`` is none of these, or the data module has no such argument.
+        ValueError: If ``data`` is none of these, or the data module has no such argument or needs
+            another one.
     """
     given = {name: value for name, value in settings.items() if value is not None}
-    kind = find_data(data)
+    kind, path = _find(data)
     if not isinstance(kind, type):
+        _check_settings(data, given, {})
         module: pl.LightningDataModule = kind
-        _check_settings(data, given, [])
         return module
     known = settings_of(kind)
+    own: dict[str, Any] = {}
+    if path is not None:
+        own["path"] = str(path)
+        known.pop("path", None)
     _check_settings(data, given, known)
-    arguments = {"path": data} if hasattr(kind, "reads") else {}
-    made: pl.LightningDataModule = kind(**arguments, **given)
+    # Those of an ancestor may be given by the class itself.
+    for name, parameter in inspect.signature(kind).parameters.items():
+        if name in known and parameter.default is parameter.empty and name not in given:
+            raise ValueError(f"Expected argument `{name}` for the data {data} but got none.")
+    made: pl.LightningDataModule = kind(**own, **given)
     return made
 
 
@@ -46,18 +54,33 @@ def find_data(data: str) -> Any:
     Raises:
         ValueError: If there is none.
     """
-    named = [name for name in DATA if not hasattr(DATA.get(name), "reads")]
-    if data in named or (":" in data and not Path(data).exists()):
-        return DATA.get(data)
+    return _find(data)[0]
+
+
+def _find(data: str) -> tuple[Any, Path | None]:
+    """Return what :func:`find_data` does, with the path if it reads one."""
+    if data in DATA:
+        kind = DATA.get(data)
+        if not hasattr(kind, "reads"):
+            return kind, None
     path = Path(data).expanduser()
     if data and path.exists():
-        for name in DATA:
-            reads = getattr(DATA.get(name), "reads", None)
-            if reads is not None and reads(path):
-                return DATA.get(name)
+        for name in reversed(DATA.names):  # Readers of others come before ours.
+            kind = DATA.get(name)
+            if hasattr(kind, "reads") and kind.reads(path):
+                return kind, path
+    elif ":" in data:
+        return DATA.get(data), None
+    kinds = {name: DATA.get(name) for name in DATA}
+    named = [name for name, kind in kinds.items() if not hasattr(kind, "reads")]
+    paths = [
+        getattr(kind, "path_kind", f"what {name} reads")
+        for name, kind in kinds.items()
+        if hasattr(kind, "reads")
+    ]
     raise ValueError(
-        f"Expected argument `data` to be {', '.join(named)}, the path of an .npz file or of a "
-        f"folder of images, or MODULE:NAME or FILE.py:NAME but got {data!r}."
+        f"Expected argument `data` to be {', '.join(named)}, the path of {' or '.join(paths)}, "
+        f"or MODULE:NAME or FILE.py:NAME but got {data!r}."
     )
 
 
@@ -74,11 +97,14 @@ def settings_of(kind: type) -> dict[str, inspect.Parameter]:
                 found.setdefault(parameter.name, parameter)
         if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters):
             break
-    found.pop("path", None)
     return found
 
 
-def _check_settings(data: str, given: Mapping[str, Any], known: Any) -> None:
+def _check_settings(
+    data: str,
+    given: Mapping[str, Any],
+    known: Mapping[str, inspect.Parameter],
+) -> None:
     for name, value in given.items():
         if name not in known:
             raise ValueError(
@@ -111,9 +137,10 @@ def check_preprocessing(preprocessing: Mapping[str, Any]) -> None:
 
 def _reader(preprocessing: Mapping[str, Any]) -> Any:
     kind = preprocessing.get("kind")
-    if kind not in DATA:
+    reader = DATA.get(kind) if isinstance(kind, str) and kind in DATA else None
+    if not hasattr(reader, "load_new") or not hasattr(reader, "check_preprocessing"):
         raise ValueError(
-            f"Expected argument `preprocessing` to have a kind of {', '.join(DATA)} but got "
-            f"{kind!r}."
+            "Expected argument `preprocessing` to have a kind that is the name of a reader, one "
+            f"of {', '.join(DATA)}, but got {kind!r}."
         )
-    return DATA.get(str(kind))
+    return reader

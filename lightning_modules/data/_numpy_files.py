@@ -83,7 +83,12 @@ def read_tensor(file: str) -> Tensor:
         array = read_npy(path)
     if array.dtype.kind not in "biuf":
         raise DataError(f"Expected {path} to be an array of numbers but got {array.dtype}.")
-    return torch.from_numpy(np.ascontiguousarray(array))
+    kind = array.dtype.newbyteorder("=")
+    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
+        kind = np.dtype(np.int64)  # PyTorch computes nothing with the longer unsigned types.
+    elif array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        kind = np.dtype(np.float64)
+    return torch.from_numpy(np.array(array, dtype=kind, order="C"))
 
 
 def read_shape(archive: NpzFile, path: Path, name: str) -> tuple[int, ...]:

@@ -17,10 +17,19 @@ from lightning_modules.data._split import Split
 
 @dataclass(frozen=True)
 class PreparedData:
-    """Search data whose float32 inputs are normalised, and what normalises the others."""
+    """Search data whose float32 inputs are normalised, and what the training split measures.
+
+    Args:
+        search: Both splits; of the training split perhaps a fraction.
+        normaliser: Normalises inputs that are no float32.
+        target_mean: Mean of each value to predict over the whole training split; none for classes.
+        target_std: Standard deviation of each; 1 for a constant one.
+    """
 
     search: SearchData
     normaliser: Normaliser
+    target_mean: tuple[float, ...] = ()
+    target_std: tuple[float, ...] = ()
 
 
 def prepare(data: SearchData, train_fraction: float) -> PreparedData:
@@ -33,7 +42,7 @@ def prepare(data: SearchData, train_fraction: float) -> PreparedData:
         train = train.select(torch.from_numpy(fixed_subset(targets, train_fraction, n_classes)))
     validation = normalised(data.validation, normaliser)
     search = SearchData(normalised(train, normaliser), validation, data.class_names)
-    return PreparedData(search, normaliser)
+    return PreparedData(search, normaliser, *_moments(data.train.targets))
 
 
 def normalised(split: Split, normaliser: Normaliser) -> Split:
@@ -42,3 +51,13 @@ def normalised(split: Split, normaliser: Normaliser) -> Split:
         return split
     assert isinstance(split.inputs, Tensor)
     return Split(normaliser(split.inputs), split.targets)
+
+
+def _moments(targets: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of each value to predict; none of classes."""
+    if not targets.is_floating_point():
+        return (), ()
+    std, mean = torch.std_mean(targets.double().reshape(len(targets), -1), dim=0, correction=0)
+    # A constant value has a deviation of nothing but rounding errors.
+    std = torch.where(std > 1e-12 * mean.abs(), std, 1.0)
+    return tuple(mean.tolist()), tuple(std.tolist())

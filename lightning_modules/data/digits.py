@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 import torch
 
-from lightning_modules.data._datamodule import ImageDataModule
+from lightning_modules.data._image_datamodule import ImageDataModule
 from lightning_modules.data._partition import fixed_split
 from lightning_modules.data._partition import TRAIN_VALIDATION_TEST
 from lightning_modules.data._split import SearchData

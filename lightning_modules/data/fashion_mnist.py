@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lightning_modules.data._datamodule import ImageDataModule
 from lightning_modules.data._error import DataError
+from lightning_modules.data._image_datamodule import ImageDataModule
 from lightning_modules.data._partition import fixed_split
 from lightning_modules.data._split import SearchData
 from lightning_modules.data._split import Split

@@ -15,8 +15,8 @@ import torch
 from lightning_modules.data._class_folders import ClassFolders
 from lightning_modules.data._class_folders import Files
 from lightning_modules.data._class_folders import list_class_folders
-from lightning_modules.data._datamodule import ImageDataModule
 from lightning_modules.data._error import DataError
+from lightning_modules.data._image_datamodule import ImageDataModule
 from lightning_modules.data._picture import Header
 from lightning_modules.data._picture import read_header
 from lightning_modules.data._picture import Resize
@@ -65,6 +65,9 @@ class FolderDataModule(ImageDataModule):
         ValueError: If ``image_size`` or ``resize`` is out of range.
         DataError: If ``path`` is no folder; on first use, if it is not of the form above.
     """
+
+    path_kind = "a folder of pictures"
+    """What :meth:`reads` reads, for an error message."""
 
     def __init__(
         self,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from numpy.lib.npyio import NpzFile
 import torch
 
-from lightning_modules.data._datamodule import ImageDataModule
 from lightning_modules.data._error import DataError
+from lightning_modules.data._image_datamodule import ImageDataModule
 from lightning_modules.data._image_layout import image_shape
 from lightning_modules.data._image_layout import to_images
 from lightning_modules.data._npz_targets import TargetReader
@@ -46,6 +47,9 @@ class NpzDataModule(ImageDataModule):
             the form above.
     """
 
+    path_kind = "an .npz file"
+    """What :meth:`reads` reads, for an error message."""
+
     def __init__(self, path: str | Path, **kwargs: Any) -> None:
         path = str(path)  # Hyperparameters are plain JSON types.
         super().__init__(**kwargs)
@@ -59,7 +63,7 @@ class NpzDataModule(ImageDataModule):
         """Tell whether a path is that of an ``.npz`` file."""
         return path.suffix.lower() == ".npz"
 
-    @property
+    @cached_property
     def task(self) -> str:
         """The task that the targets are for; the images are not read."""
         with open_npz(Path(self.path)) as archive:
