@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import asdict
 from dataclasses import is_dataclass
@@ -48,9 +49,14 @@ def make_task(
         settings: Fields of the task that do not come from the data.
 
     Raises:
-        ValueError: If there is no such task, or the data does not tell what it needs to know.
+        ValueError: If there is no such task, the data does not tell what it needs to know, or
+            there are settings beside a task that is made already.
     """
     if isinstance(task, Task):
+        if settings:
+            raise ValueError(
+                f"Expected no settings beside a task that is made already but got {settings}."
+            )
         return task
     return task_class(task, datamodule).from_data(datamodule, **settings)
 
@@ -68,13 +74,19 @@ def task_class(
     if task is None:
         own = getattr(datamodule, "task", None)
         task = own if isinstance(own, str) else DEFAULT_TASK
-    return TASKS.get(task) if isinstance(task, str) else task
+    if isinstance(task, str):
+        return TASKS.get(task)
+    if not (isinstance(task, type) and issubclass(task, Task)):
+        raise ValueError(
+            f"Expected argument `task` to be a task, a class of tasks or a name but got {task!r}."
+        )
+    return task
 
 
 def task_to_dict(task: Task) -> dict[str, Any]:
     """Return a task in plain JSON types: its name, if it has one, and its fields."""
     fields: dict[str, Any] = asdict(task) if is_dataclass(task) else {}
-    plain = {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
+    plain = {name: _changed(value, tuple, list) for name, value in fields.items()}
     return {"name": TASKS.name_of(type(task)) or type(task).__name__, "arguments": plain}
 
 
@@ -88,20 +100,30 @@ def task_from_dict(description: Mapping[str, Any], task: type[Task] | None = Non
     Raises:
         ValueError: If the name is unknown, or a field is unknown or out of its range.
     """
-    name = str(description["name"])
+    name, fields = description.get("name"), description.get("arguments")
+    if not isinstance(name, str) or not isinstance(fields, Mapping):
+        raise ValueError(
+            "Expected the description of a task to have a name and arguments but got "
+            f"{dict(description)}."
+        )
     if task is None and name not in TASKS:
         raise ValueError(
             f"Expected the task {name} to be one of {', '.join(TASKS)} or to be given, as nothing "
             "that a file names is imported unasked."
         )
     kind = TASKS.get(name) if task is None else task
-    arguments = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in dict(description["arguments"]).items()
-    }
     try:
-        return kind(**arguments)
+        return kind(**{key: _changed(value, list, tuple) for key, value in fields.items()})
     except TypeError as error:
         raise ValueError(
-            f"Expected the task {name} to have fields of its own but got {arguments}."
+            f"Expected the task {name} to have the fields {dict(fields)} but got: {error}."
         ) from error
+
+
+def _changed(value: Any, kind: type, other: Callable[[Any], Any]) -> Any:
+    """Return a value with its sequences of one kind, inner ones included, made another."""
+    if isinstance(value, Mapping):
+        return {key: _changed(inner, kind, other) for key, inner in value.items()}
+    if isinstance(value, kind):
+        return other(_changed(inner, kind, other) for inner in value)
+    return value

@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 import torchmetrics
 
 from lightning_modules.backbone import Backbone
@@ -132,8 +133,12 @@ class Task(abc.ABC):
         """Return the first metric on one batch, negated if less is better, a scalar."""
         if not self.metrics:
             return -self.loss(output, target)
-        name = self.metrics[0].name
-        value: Tensor = self.make_metrics()[name].to(target.device)(output, target)
+        metric = self.make_metrics()[self.metrics[0].name]
+        for leaf in tree_leaves((output, target)):
+            if isinstance(leaf, Tensor):
+                metric = metric.to(leaf.device)
+                break
+        value: Tensor = metric(output, target)
         return value if self.metrics[0].maximize else -value
 
     def network(self, module: nn.Module) -> nn.Module:

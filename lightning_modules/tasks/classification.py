@@ -66,14 +66,18 @@ class Classification(Task):
 
     @classmethod
     def from_data(cls, datamodule: pl.LightningDataModule, **settings: Any) -> Self:
-        names = tuple(map(str, getattr(datamodule, "class_names", ())))
-        number = getattr(datamodule, "num_classes", len(names))
+        names = tuple(map(str, getattr(datamodule, "class_names", None) or ()))
+        number = settings.get("num_classes", getattr(datamodule, "num_classes", None))
+        if number is None:
+            number = len(names)
         if not number:
             raise ValueError(
-                "Expected argument `datamodule` to have the attribute `num_classes` or "
-                f"`class_names` for classification but got {type(datamodule).__name__}."
+                "Expected argument `datamodule` to have classes for classification, by its "
+                "attribute `class_names` or `num_classes`, but got "
+                f"{type(datamodule).__name__} without."
             )
-        return cls(int(number), names if len(names) == number else (), **settings)
+        names = names if len(names) == number else ()
+        return cls(**{"num_classes": int(number), "class_names": names, **settings})
 
     def head(self, backbone: Backbone) -> nn.Module:
         return nn.Linear(backbone.n_features, self.num_classes)
