@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lightning_modules._lazy import lazy_names
+from lightning_modules._lazy import lazy_imports
 
 
 if TYPE_CHECKING:
@@ -36,37 +36,5 @@ if TYPE_CHECKING:
     from lightning_modules.supernet._supernet import Supernet as Supernet
     from lightning_modules.supernet.settings import DEFAULT_RELAXATION as DEFAULT_RELAXATION
     from lightning_modules.supernet.settings import StageSettings as StageSettings
-
-
-_MODULES = {
-    "CollapseGuard": "lightning_modules.supernet._guards",
-    "DEFAULT_RELAXATION": "lightning_modules.supernet.settings",
-    "Gate": "lightning_modules.supernet._gates",
-    "Gates": "lightning_modules.supernet._gates",
-    "MixedOperation": "lightning_modules.supernet._gates",
-    "PRIOR_FILE": "lightning_modules.supernet._stage_folder",
-    "PathScores": "lightning_modules.supernet._paths",
-    "SUPERNET_FILE": "lightning_modules.supernet._stage_folder",
-    "SUPERNET_SCHEDULES": "lightning_modules.supernet._optimizers",
-    "StageSettings": "lightning_modules.supernet.settings",
-    "Supernet": "lightning_modules.supernet._supernet",
-    "SupernetDataModule": "lightning_modules.supernet._datamodule",
-    "SupernetEvaluator": "lightning_modules.supernet._evaluate",
-    "SupernetModule": "lightning_modules.supernet._module",
-    "SupernetResult": "lightning_modules.supernet._result",
-    "SupernetSearch": "lightning_modules.supernet._search",
-    "SupernetStage": "lightning_modules.supernet._stage",
-    "architecture_eigenvalue": "lightning_modules.supernet._curvature",
-    "build_relaxed": "lightning_modules.supernet._build",
-    "build_supernet": "lightning_modules.supernet._build",
-    "inherit_weights": "lightning_modules.supernet._supernet",
-    "is_collapsed": "lightning_modules.supernet._collapse",
-    "load_supernet": "lightning_modules.supernet._file",
-    "make_optimizers": "lightning_modules.supernet._optimizers",
-    "recalibrate": "lightning_modules.supernet._evaluate",
-    "save_supernet": "lightning_modules.supernet._file",
-    "stage_settings": "lightning_modules.supernet._stage_folder",
-    "supernet_rate_factor": "lightning_modules.supernet._optimizers",
-}
-
-__getattr__ = lazy_names(__name__, _MODULES)
+else:
+    __getattr__, __dir__, __all__ = lazy_imports(__name__, __file__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import asdict
 from dataclasses import is_dataclass
@@ -120,7 +119,7 @@ def task_from_dict(description: Mapping[str, Any], task: type[Task] | None = Non
         ) from error
 
 
-def _changed(value: Any, kind: type, other: Callable[[Any], Any]) -> Any:
+def _changed(value: Any, kind: type[list[Any] | tuple[Any, ...]], other: type) -> Any:
     """Return a value with its sequences of one kind, inner ones included, made another."""
     if isinstance(value, Mapping):
         return {key: _changed(inner, kind, other) for key, inner in value.items()}

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lightning_modules._lazy import lazy_names
+from lightning_modules._lazy import lazy_imports
 
 
 if TYPE_CHECKING:
@@ -19,20 +19,5 @@ if TYPE_CHECKING:
     from lightning_modules.training.module import TaskModule as TaskModule
     from lightning_modules.training.schedule import learning_rate_factor as learning_rate_factor
     from lightning_modules.training.schedule import SCHEDULES as SCHEDULES
-
-
-_MODULES = {
-    "ArchitectureModule": "lightning_modules.training.architecture_module",
-    "CheckpointError": "lightning_modules.training.checkpoint",
-    "FinishedModel": "lightning_modules.training.checkpoint",
-    "OPTIMIZERS": "lightning_modules.training.module",
-    "SCHEDULES": "lightning_modules.training.schedule",
-    "TaskModule": "lightning_modules.training.module",
-    "TrainingEvaluator": "lightning_modules.training.evaluator",
-    "describe_build": "lightning_modules.training.checkpoint",
-    "learning_rate_factor": "lightning_modules.training.schedule",
-    "load_checkpoint": "lightning_modules.training.checkpoint",
-    "train_final": "lightning_modules.training.final",
-}
-
-__getattr__ = lazy_names(__name__, _MODULES)
+else:
+    __getattr__, __dir__, __all__ = lazy_imports(__name__, __file__)
