@@ -8,17 +8,18 @@ from contextlib import contextmanager
 import json
 import os
 from pathlib import Path
+import threading
 from typing import Any
 
 
 @contextmanager
 def temporary_beside(path: Path) -> Iterator[Path]:
-    """Make the folder of a file, and yield a name there that is this process's own.
+    """Make the folder of a file, and yield a name there that is this thread's own.
 
     Write under it and rename; what is left under it after the ``with`` block is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         yield temporary
     finally:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 import inspect
+import itertools
 from typing import Any
 
 from lightning_utilities.core.apply_func import apply_to_collection
@@ -98,18 +99,27 @@ def inputs_of(module: nn.Module, batch: Any) -> Inputs:
     if isinstance(batch, list | tuple):
         return Inputs((batch[0],))
     if isinstance(batch, Mapping):
-        known = inspect.signature(module.forward).parameters
-        named = {name: value for name, value in batch.items() if name in known}
+        named = _named(module, batch)
         return Inputs((), named) if named else Inputs((batch,))
     return Inputs((batch,))
 
 
+def _named(module: nn.Module, batch: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the entries of a batch that ``forward`` has arguments for."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    known = {parameter.name for parameter in parameters if parameter.kind in by_name}
+    named = {name: value for name, value in batch.items() if name in known}
+    takes_all = any(p.kind == inspect.Parameter.VAR_KEYWORD for p in parameters)
+    return dict(batch) if takes_all and not known else named
+
+
 def device_of(network: nn.Module) -> torch.device:
-    """Return the device of a network's parameters; the CPU if it has none."""
-    parameter = next(network.parameters(), None)
-    return torch.device("cpu") if parameter is None else parameter.device
+    """Return the device of a network's parameters or buffers; the CPU if it has none."""
+    tensor = next(itertools.chain(network.parameters(), network.buffers()), None)
+    return torch.device("cpu") if tensor is None else tensor.device
 
 
 def _dtype(network: nn.Module) -> torch.dtype:
-    parameter = next((p for p in network.parameters() if p.is_floating_point()), None)
-    return torch.float32 if parameter is None else parameter.dtype
+    tensors = itertools.chain(network.parameters(), network.buffers())
+    return next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)

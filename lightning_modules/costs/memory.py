@@ -129,6 +129,7 @@ def estimate_training_memory_mb(
     own = {tensor.untyped_storage()._cdata for tensor in tensors.values()}
     with (
         modes_kept(network),
+        torch.enable_grad(),
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
     ):
         network.train()

@@ -19,6 +19,7 @@ from lightning_modules.costs.measure import count_macs
 from lightning_modules.costs.measure import count_params
 from lightning_modules.costs.measure import measure_latency_ms
 from lightning_modules.costs.measure import measure_throughput
+from lightning_modules.costs.measure import modes_kept
 from lightning_modules.costs.memory import estimate_training_memory_mb
 from lightning_modules.costs.memory import measure_peak_memory_mb
 from lightning_modules.inputs import Sample
@@ -67,40 +68,66 @@ class CostMeter:
             names: Cost metrics; see :func:`cost_names`.
             network: Takes ``batch_size`` samples.
             sample: Shape of one sample, e.g. (channels, height, width), or inputs of one.
+
+        Raises:
+            ValueError: If a metric is unknown or cannot be measured on the device.
         """
         return {name: self._measure(name, network, sample) for name in names}
 
     def _measure(self, name: str, network: nn.Module, sample: Sample) -> float:
-        own = METRICS.get(name).measure
-        if own is not None:
-            return float(own(network))
-        if name == "params":
-            return count_params(network)
-        if name == "macs":
-            return count_macs(network, sample)
-        if name == "training_memory_mb":
-            return estimate_training_memory_mb(
-                network, sample, batch_size=self.training_batch_size
-            )
-        network.to(self.device)
-        if name == "throughput":
-            return measure_throughput(
-                network, sample, batch_size=self.throughput_batch_size, threads=self.threads
-            )
-        if name == "latency_ms":
-            return measure_latency_ms(
-                network, sample, batch_size=self.batch_size, threads=self.threads
-            )
-        measures: dict[str, Callable[..., float]] = {
-            "peak_memory_mb": measure_peak_memory_mb,
-            "energy_mj": measure_energy_mj,
-        }
-        return measures[name](network, sample, batch_size=self.batch_size)
+        _check_known(name)
+        metric = METRICS.get(name)
+        if metric.source == "measured":
+            network.to(self.device)
+        if metric.measure is None:
+            return _OURS[name](self, network, sample)
+        with modes_kept(network):
+            return float(metric.measure(network))
 
     def check(self, names: Iterable[str]) -> None:
-        """Raise a ValueError if one of the metrics cannot be measured on the device."""
-        if "energy_mj" in names:
+        """Raise a ValueError if a cost metric cannot be measured, or not on the device.
+
+        Args:
+            names: Metrics; those that are trained are left out.
+        """
+        costs = [name for name in names if name in cost_names()]
+        for name in costs:
+            _check_known(name)
+        if "energy_mj" in costs and METRICS.get("energy_mj").measure is None:
             energy_counter(self.device)
+
+
+_OURS: dict[str, Callable[[CostMeter, nn.Module, Sample], float]] = {
+    "params": lambda meter, network, sample: count_params(network),
+    "macs": lambda meter, network, sample: count_macs(network, sample),
+    "training_memory_mb": lambda meter, network, sample: estimate_training_memory_mb(
+        network, sample, batch_size=meter.training_batch_size
+    ),
+    "latency_ms": lambda meter, network, sample: measure_latency_ms(
+        network, sample, batch_size=meter.batch_size, threads=meter.threads
+    ),
+    "throughput": lambda meter, network, sample: measure_throughput(
+        network, sample, batch_size=meter.throughput_batch_size, threads=meter.threads
+    ),
+    "peak_memory_mb": lambda meter, network, sample: measure_peak_memory_mb(
+        network, sample, batch_size=meter.batch_size
+    ),
+    "energy_mj": lambda meter, network, sample: measure_energy_mj(
+        network, sample, batch_size=meter.batch_size
+    ),
+}
+"""How the metrics of this package are measured; others bring a function of their own."""
+
+
+def _check_known(name: str) -> None:
+    """Raise a ValueError unless a metric is one of ours, or has a function of its own."""
+    if name not in cost_names():
+        raise ValueError(f"Expected a cost metric, one of {cost_names()}, but got {name!r}.")
+    if name not in _OURS and METRICS.get(name).measure is None:
+        raise ValueError(
+            f"Expected argument `measure` of the metric {name}, which is not trained, to be a "
+            "function from a network to its value but got None."
+        )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from lightning_modules import count_macs
 from lightning_modules import count_params
 from lightning_modules import measure_latency_ms
 from lightning_modules import measure_throughput
+from lightning_modules.inputs import Inputs
 from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
 
@@ -68,6 +70,42 @@ def test_published_flops(text: str, macs: int) -> None:
     cell = CellSpace().from_string(text)
     network = TEN_CLASSES.network(build_cell_backbone(cell, input_shape=(3, 32, 32)))
     assert count_macs(network, (3, 32, 32)) == macs - 10  # They add the classifier's biases.
+
+
+class Sum(nn.Module):
+    """Adds what layers make of a tuple or of a dict of inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Linear(3, 4), nn.Linear(5, 4, bias=False)
+
+    def forward(self, inputs: Any) -> torch.Tensor:
+        left, right = inputs.values() if isinstance(inputs, dict) else inputs
+        return self.left(left) + self.right(right)
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_tuples_and_dicts(by_name: bool) -> None:
+    left, right = torch.zeros(1, 3), torch.zeros(1, 5)
+    sample = Inputs(({"left": left, "right": right},)) if by_name else Inputs(((left, right),))
+    assert count_macs(Sum(), sample) == 4 * 3 + 4 * 5
+    assert measure_latency_ms(Sum(), sample, batch_size=2, min_run_time=0.001) > 0
+    assert measure_throughput(Sum(), sample, batch_size=2, min_run_time=0.001) > 0
+
+
+def test_integers_and_doubles() -> None:
+    tokens = Inputs((torch.zeros(1, 7, dtype=torch.int64),))
+    network = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 2))
+    assert count_macs(network, tokens) == 7 * 3 * 2
+    assert measure_latency_ms(network, tokens, min_run_time=0.001) > 0
+    double = nn.Linear(3, 2).double()
+    assert count_macs(double, (3,)) == 6
+    assert measure_latency_ms(double, (3,), min_run_time=0.001) > 0
+
+
+def test_networks_without_parameters() -> None:
+    assert count_params(nn.ReLU()) == count_macs(nn.ReLU(), (3,)) == 0
+    assert measure_latency_ms(nn.ReLU(), (3,), min_run_time=0.001) > 0
 
 
 def test_networks_on_the_meta_device_are_counted() -> None:

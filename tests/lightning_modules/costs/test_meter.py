@@ -13,14 +13,19 @@ import torch
 from torch import nn
 
 from lightning_modules import cost_names
+from lightning_modules import CostMeter
 from lightning_modules import TrainingEvaluator
 from lightning_modules.costs import meter as costs
 from lightning_modules.data import DigitsDataModule
+from lightning_modules.inputs import Inputs
 from optuna_nas import Architecture
 from optuna_nas import ArchitectureObjective
 from optuna_nas import Constraint
 from optuna_nas import CustomSpace
 from optuna_nas import GeneticSampler
+from optuna_nas.metrics import Metric
+from optuna_nas.metrics import METRICS
+from optuna_nas.metrics import MetricTable
 
 
 SPACE = CustomSpace({"width": CategoricalDistribution((4, 16, 10**7))})
@@ -140,3 +145,111 @@ def test_known_values_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for width in (4, 16, 4):
         evaluator.cost("params", of_width(width))
     assert len(build.devices) == 3
+
+
+# Metrics of one's own, by an entry in the table.
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> MetricTable:
+    """The table of metrics, which is put back after the test."""
+    monkeypatch.setattr(METRICS, "_metrics", dict(METRICS._metrics))
+    return METRICS
+
+
+def test_a_counted_metric_of_ones_own(table: MetricTable) -> None:
+    devices: list[str] = []
+
+    def count_layers(network: nn.Module) -> float:
+        devices.append(next(network.parameters()).device.type)
+        network.eval()
+        return sum(isinstance(module, nn.Linear) for module in network.modules())
+
+    table.add(Metric("layers", "minimize", source="counted", measure=count_layers))
+    assert "layers" in cost_names()
+    assert "layers" in cost_names("counted")
+    evaluator = make(Builder(), metrics=["layers", "params"])
+    assert evaluator.cost("layers", of_width(10**7)) == 2
+    assert evaluator.cost("layers", of_width(10**7)) == 2
+    assert devices == ["meta"]
+    assert evaluator(of_width(4)).metrics == {"layers": 2, "params": 75 * 4 + 10}
+    network = nn.Linear(2, 2)
+    CostMeter(torch.device("cpu")).measure(["layers"], network, (2,))
+    assert network.training  # As it was.
+
+
+def test_a_measured_metric_of_ones_own(table: MetricTable) -> None:
+    values = iter(range(100))
+    measured: list[nn.Module] = []
+
+    def rank(network: nn.Module) -> float:
+        measured.append(network)
+        return float(next(values))
+
+    table.add(Metric("rank", "maximize", source="measured", measure=rank))
+    evaluator = make(Builder(), metrics=["rank"])
+    assert evaluator.cost("rank", of_width(4)) == 0
+    assert evaluator(of_width(4)).metrics == {"rank": 0}  # As the constraint had it.
+    assert evaluator(of_width(4)).metrics == {"rank": 1}
+    assert next(measured[0].parameters()).device.type == "cpu"
+    with torch.device("meta"):
+        network = nn.Linear(2, 2)
+    meter = CostMeter(torch.device("meta"))  # Any device that the network is not on.
+    on_cpu = nn.Linear(2, 2)
+    meter.measure(["rank"], on_cpu, (2,))
+    assert on_cpu.weight.device.type == "meta"
+    assert meter.measure(["rank", "params"], network, (2,)) == {"rank": 3, "params": 6}
+
+
+def test_ones_own_in_the_place_of_ours(table: MetricTable) -> None:
+    table.add(Metric("params", "minimize", source="counted", measure=lambda network: 7))
+    table.add(Metric("energy_mj", "minimize", source="measured", measure=lambda network: 8))
+    meter = CostMeter(torch.device("cpu"))
+    meter.check(["energy_mj", "val_accuracy"])
+    found = meter.measure(["params", "energy_mj"], nn.Linear(2, 2), (2,))
+    assert found == {"params": 7, "energy_mj": 8}
+
+
+def test_metrics_that_nothing_measures(table: MetricTable) -> None:
+    table.add(Metric("carbon", "minimize", source="measured"))
+    meter = CostMeter(torch.device("cpu"))
+    message = "`measure` of the metric carbon, .* a function .* but got None"
+    with pytest.raises(ValueError, match=message):
+        meter.check(["params", "carbon"])
+    with pytest.raises(ValueError, match=message):
+        meter.measure(["carbon"], nn.Linear(2, 2), (2,))
+    with pytest.raises(ValueError, match="a cost metric, one of .*'params'.*, but got 'val_loss'"):
+        meter.measure(["val_loss"], nn.Linear(2, 2), (2,))
+
+
+# Networks of several inputs.
+
+
+class Two(nn.Module):
+    """Takes numbers and tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens, self.layer = nn.Embedding(9, 4), nn.Linear(4, 2)
+
+    def forward(self, numbers: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        return self.layer(numbers + self.tokens(tokens).mean(1))
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_networks_of_several_inputs(by_name: bool) -> None:
+    numbers, tokens = torch.zeros(1, 4), torch.tensor([[1, 5, 8]])
+    sample = Inputs((), {"numbers": numbers, "tokens": tokens})
+    sample = sample if by_name else Inputs((numbers, tokens))
+    names = [name for name in cost_names() if name != "energy_mj"]
+    meter = CostMeter(torch.device("cpu"), batch_size=3, training_batch_size=5)
+    found = meter.measure(names, Two(), sample)
+    weights = 9 * 4 + 4 * 2 + 2
+    assert found["params"] == weights
+    assert found["macs"] == 4 * 2
+    # Kept for the backward pass: the tokens, 8 bytes each, and the input of the layer.
+    kept = 5 * (3 * 8 + 4 * 4)
+    assert found["training_memory_mb"] == pytest.approx((4 * 4 * weights + kept) / 1e6)
+    assert found["latency_ms"] > 0 < found["throughput"]
+    inputs = 3 * (4 * 4 + 3 * 8)
+    assert found["peak_memory_mb"] * 1e6 > 4 * weights + inputs

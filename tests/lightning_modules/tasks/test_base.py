@@ -156,7 +156,7 @@ def test_metrics_are_in_the_table() -> None:
     assert (metric.direction, metric.heading) == ("minimize", "validation distance (pixels)")
     for task in (Classification, Regression):
         for own in task.metrics:
-            assert METRICS.get(own.name) is own
+            assert METRICS.get(own.name) == own
 
 
 def test_score_is_larger_for_what_is_better() -> None:
