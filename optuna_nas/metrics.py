@@ -160,13 +160,17 @@ class MetricTable:
 
 
 # Names that modules of all kinds log.
-_LARGER = ("auroc", "dice", "f1", "iou", "map", "precision", "recall", "return")
-_SMALLER = ("cer", "error", "mae", "mse", "perplexity", "rmse", "wer")
+_LARGER = {"auroc": "AUROC", "f1": "F1", "iou": "IoU", "map": "mAP"} | {
+    name: name for name in ("dice", "precision", "recall", "return")
+}
+_SMALLER = {"cer": "CER", "mae": "MAE", "mse": "MSE", "rmse": "RMSE", "wer": "WER"} | {
+    name: name for name in ("error", "loss", "perplexity")
+}
 
 METRICS = MetricTable(
     [
-        *(Metric(name, "maximize") for name in _LARGER),
-        *(Metric(name, "minimize") for name in ("loss", *_SMALLER)),
+        *(Metric(name, "maximize", title) for name, title in _LARGER.items()),
+        *(Metric(name, "minimize", title) for name, title in _SMALLER.items()),
         Metric("params", "minimize", "parameters", "{:,.0f}", source="counted"),
         Metric("macs", "minimize", "MACs", "{:,.0f}", source="counted"),
         Metric(

@@ -104,7 +104,7 @@ def test_own_task_on_the_command_line(tmp_path: Path) -> None:
         *["--n-trials", "3", "--epochs", "1"],
         cwd=tmp_path,
     )
-    assert re.search(r"trial 2: val_f1 0\.\d+, parameters [\d,]+", output)
+    assert re.search(r"trial 2: validation F1 0\.\d+, parameters [\d,]+", output)
     assert "on the training data for 3 epochs" in output
     network = re.search("network: (.*)", output)
     assert network is not None

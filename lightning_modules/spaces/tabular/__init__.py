@@ -1,0 +1,1 @@
+"""Networks for tables; see :class:`~optuna_nas.spaces.TabularSpace`."""
