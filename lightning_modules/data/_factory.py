@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import suppress
 import inspect
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,17 @@ def make_datamodule(data: str, **settings: Any) -> pl.LightningDataModule:
         _check_settings(data, given, [])
         return module
     known = settings_of(kind)
+    path: dict[str, str] = {}
+    if hasattr(kind, "reads") and not _is_object(data):
+        path = {"path": str(Path(data).expanduser())}
+        known.pop("path", None)
     _check_settings(data, given, known)
-    arguments = {"path": data} if hasattr(kind, "reads") else {}
-    made: pl.LightningDataModule = kind(**arguments, **given)
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and name not in given:
+            raise ValueError(
+                f"Expected argument `{name}` for the data {data}, which needs it, but got none."
+            )
+    made: pl.LightningDataModule = kind(**path, **given)
     return made
 
 
@@ -46,19 +55,35 @@ def find_data(data: str) -> Any:
     Raises:
         ValueError: If there is none.
     """
-    named = [name for name in DATA if not hasattr(DATA.get(name), "reads")]
-    if data in named or (":" in data and not Path(data).exists()):
-        return DATA.get(data)
+    if data in DATA or _is_object(data):
+        found = DATA.get(data, argument="data")
+        if _is_object(data) or not hasattr(found, "reads"):
+            return found
     path = Path(data).expanduser()
+    readers = {name: getattr(kind, "reads", None) for name, kind in _loaded().items()}
     if data and path.exists():
-        for name in DATA:
-            reads = getattr(DATA.get(name), "reads", None)
+        for name, reads in readers.items():
             if reads is not None and reads(path):
                 return DATA.get(name)
+    named = [name for name, reads in readers.items() if reads is None]
     raise ValueError(
         f"Expected argument `data` to be {', '.join(named)}, the path of an .npz file or of a "
         f"folder of images, or MODULE:NAME or FILE.py:NAME but got {data!r}."
     )
+
+
+def _is_object(data: str) -> bool:
+    """Tell whether this is ``MODULE:NAME`` or ``FILE.py:NAME``."""
+    return ":" in data and not Path(data).expanduser().exists()
+
+
+def _loaded() -> dict[str, Any]:
+    """Return what has a name, except what another package offers and cannot be imported."""
+    found: dict[str, Any] = {}
+    for name in DATA:
+        with suppress(ValueError):
+            found[name] = DATA.get(name)
+    return found
 
 
 def settings_of(kind: type) -> dict[str, inspect.Parameter]:
@@ -74,7 +99,6 @@ def settings_of(kind: type) -> dict[str, inspect.Parameter]:
                 found.setdefault(parameter.name, parameter)
         if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters):
             break
-    found.pop("path", None)
     return found
 
 
@@ -92,16 +116,20 @@ def load_new(files: Sequence[str], preprocessing: Mapping[str, Any]) -> Iterator
 
     Args:
         files: Their paths.
-        preprocessing: Of the data module of the training; ``kind`` is the name of the reader.
+        preprocessing: Of the data module of the training; ``kind`` is the name in
+            :data:`~lightning_modules.registries.DATA` of the data modules that read it.
 
-    Yields:
-        Each file with the inputs in it, one or several samples.
+    Returns:
+        Each file, when it is asked for, with the inputs in it, one or several samples.
 
     Raises:
         ValueError: If ``preprocessing`` is of no known reader, or damaged.
         DataError: If a file cannot be read.
     """
-    yield from _reader(preprocessing).load_new(files, preprocessing)
+    reader = _reader(preprocessing)
+    reader.check_preprocessing(preprocessing)
+    found: Iterator[tuple[str, Any]] = reader.load_new(files, preprocessing)
+    return found
 
 
 def check_preprocessing(preprocessing: Mapping[str, Any]) -> None:
@@ -109,11 +137,20 @@ def check_preprocessing(preprocessing: Mapping[str, Any]) -> None:
     _reader(preprocessing).check_preprocessing(preprocessing)
 
 
+def preprocessing_of(datamodule: pl.LightningDataModule) -> dict[str, Any] | None:
+    """Return how new data gets the form of a data module's, None if nothing here can read it."""
+    found = getattr(datamodule, "preprocessing", None)
+    is_known = isinstance(found, Mapping) and found.get("kind") in DATA
+    return dict(found) if is_known else None  # type: ignore[arg-type]
+
+
 def _reader(preprocessing: Mapping[str, Any]) -> Any:
     kind = preprocessing.get("kind")
-    if kind not in DATA:
+    found = DATA.get(kind) if isinstance(kind, str) and kind in DATA else None
+    if not hasattr(found, "load_new") or not hasattr(found, "check_preprocessing"):
+        readers = [name for name, known in _loaded().items() if hasattr(known, "load_new")]
         raise ValueError(
-            f"Expected argument `preprocessing` to have a kind of {', '.join(DATA)} but got "
+            f"Expected argument `preprocessing` to have a kind of {', '.join(readers)} but got "
             f"{kind!r}."
         )
-    return DATA.get(str(kind))
+    return found
