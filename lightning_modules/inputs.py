@@ -84,7 +84,7 @@ def inputs_of(module: nn.Module, batch: Any) -> Inputs:
 
     Lightning's ``example_input_array`` comes first, if the module has one. A batch that is a list
     or tuple begins with the inputs; of a dict, those entries that ``forward`` has arguments for
-    are the inputs; anything else is the input itself.
+    are the inputs, all of them if it takes any; anything else is the input itself.
 
     Args:
         module: The module.
@@ -94,12 +94,14 @@ def inputs_of(module: nn.Module, batch: Any) -> Inputs:
     if example is not None:
         if isinstance(example, Mapping):
             return Inputs((), dict(example))
-        return Inputs(tuple(example) if isinstance(example, tuple) else (example,))
+        return Inputs(tuple(example) if isinstance(example, tuple | list) else (example,))
     if isinstance(batch, list | tuple):
         return Inputs((batch[0],))
     if isinstance(batch, Mapping):
         known = inspect.signature(module.forward).parameters
         named = {name: value for name, value in batch.items() if name in known}
+        if any(parameter.kind == parameter.VAR_KEYWORD for parameter in known.values()):
+            named = dict(batch) if named or len(known) == 1 else {}
         return Inputs((), named) if named else Inputs((batch,))
     return Inputs((batch,))
 

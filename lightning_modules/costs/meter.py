@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -71,9 +70,11 @@ class CostMeter:
         return {name: self._measure(name, network, sample) for name in names}
 
     def _measure(self, name: str, network: nn.Module, sample: Sample) -> float:
-        own = METRICS.get(name).measure
-        if own is not None:
-            return float(own(network))
+        metric = METRICS.get(name)
+        if metric.measure is not None:
+            if metric.source == "measured":
+                network.to(self.device)
+            return float(metric.measure(network))
         if name == "params":
             return count_params(network)
         if name == "macs":
@@ -91,11 +92,14 @@ class CostMeter:
             return measure_latency_ms(
                 network, sample, batch_size=self.batch_size, threads=self.threads
             )
-        measures: dict[str, Callable[..., float]] = {
-            "peak_memory_mb": measure_peak_memory_mb,
-            "energy_mj": measure_energy_mj,
-        }
-        return measures[name](network, sample, batch_size=self.batch_size)
+        if name == "peak_memory_mb":
+            return measure_peak_memory_mb(network, sample, batch_size=self.batch_size)
+        if name == "energy_mj":
+            return measure_energy_mj(network, sample, batch_size=self.batch_size)
+        raise ValueError(
+            f"Expected the metric {name} to have a function `measure`, as it is not one of this "
+            "package, but got none."
+        )
 
     def check(self, names: Iterable[str]) -> None:
         """Raise a ValueError if one of the metrics cannot be measured on the device."""

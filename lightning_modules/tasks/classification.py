@@ -28,7 +28,7 @@ class Classification(Task):
     prediction probabilities (batch, num_classes).
 
     Args:
-        num_classes: Number of classes.
+        num_classes: Number of classes, at least 2: the loss of a single one is always 0.
         class_names: Their names in the order of the logits; by default their numbers.
         label_smoothing: In training steps alone, in [0, 1); Szegedy et al., CVPR 2016, section 7.
 
@@ -44,9 +44,9 @@ class Classification(Task):
 
     def __post_init__(self) -> None:
         names: Any = self.class_names
-        if type(self.num_classes) is not int or self.num_classes < 1:
+        if type(self.num_classes) is not int or self.num_classes < 2:
             raise ValueError(
-                f"Expected argument `num_classes` to be at least 1 but got {self.num_classes!r}."
+                f"Expected argument `num_classes` to be at least 2 but got {self.num_classes!r}."
             )
         if isinstance(names, str) or not all(isinstance(name, str) for name in names):
             raise ValueError(
@@ -66,8 +66,8 @@ class Classification(Task):
 
     @classmethod
     def from_data(cls, datamodule: pl.LightningDataModule, **settings: Any) -> Self:
-        names = tuple(map(str, getattr(datamodule, "class_names", ())))
-        number = getattr(datamodule, "num_classes", len(names))
+        names = tuple(map(str, getattr(datamodule, "class_names", None) or ()))
+        number = getattr(datamodule, "num_classes", None) or len(names)
         if not number:
             raise ValueError(
                 "Expected argument `datamodule` to have the attribute `num_classes` or "

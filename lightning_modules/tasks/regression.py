@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import math
 from typing import Any
 from typing import Self
 
 import pytorch_lightning as pl
+import torch
 from torch import nn
 from torch import Tensor
 from torch.nn import functional as F
@@ -50,51 +52,63 @@ class Regression(Task):
     )
 
     def __post_init__(self) -> None:
-        if self.n_outputs < 1:
+        if type(self.n_outputs) is not int or self.n_outputs < 1:
             raise ValueError(
-                f"Expected argument `n_outputs` to be at least 1 but got {self.n_outputs}."
+                f"Expected argument `n_outputs` to be at least 1 but got {self.n_outputs!r}."
             )
         for name, default in [("mean", 0.0), ("std", 1.0)]:
             values = tuple(float(value) for value in getattr(self, name))
             values = values or (default,) * self.n_outputs
-            if len(values) != self.n_outputs or (name == "std" and not min(values) > 0):
+            fits = len(values) == self.n_outputs and all(map(math.isfinite, values))
+            if not fits or (name == "std" and not min(values) > 0):
                 raise ValueError(
-                    f"Expected argument `{name}` to be {self.n_outputs} numbers"
+                    f"Expected argument `{name}` to be {self.n_outputs} finite numbers"
                     f"{' above 0' if name == 'std' else ''} but got {values}."
                 )
             object.__setattr__(self, name, values)
 
     @classmethod
     def from_data(cls, datamodule: pl.LightningDataModule, **settings: Any) -> Self:
-        mean = tuple(getattr(datamodule, "target_mean", ()))
-        std = tuple(getattr(datamodule, "target_std", ()))
+        mean = _numbers(getattr(datamodule, "target_mean", None))
+        std = _numbers(getattr(datamodule, "target_std", None))
         n_outputs = int(getattr(datamodule, "n_targets", len(mean) or 1))
+        if n_outputs < 1:
+            raise ValueError(
+                "Expected argument `datamodule` to have values to predict for regression but got "
+                f"{type(datamodule).__name__} with classes."
+            )
         return cls(**{"n_outputs": n_outputs, "mean": mean, "std": std, **settings})
 
     def head(self, backbone: Backbone) -> nn.Module:
         return nn.Linear(backbone.n_features, self.n_outputs)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        mean, std = self._scale(output)
-        return F.mse_loss(output, (target.reshape(output.shape) - mean) / std)
+        output = _precise(output)
+        return F.mse_loss(output, self.scaled(target).to(output).reshape(output.shape))
 
     def make_metrics(self) -> dict[str, torchmetrics.Metric]:
         n = self.n_outputs
         return {
             "rmse": _InUnits(MeanSquaredError(squared=False, num_outputs=n), self),
             "mae": _InUnits(MeanAbsoluteError(num_outputs=n), self),
-            "r2": _InUnits(R2Score(), self),
+            "r2": _InUnits(R2Score(), self, has_units=False),
         }
 
     def predict(self, output: Tensor) -> Tensor:
-        mean, std = self._scale(output)
-        return output * std + mean
+        values = _precise(output)
+        return values * _constant(self.std, values) + _constant(self.mean, values)
 
-    def _scale(self, output: Tensor) -> tuple[Tensor | float, Tensor | float]:
-        """Return mean and standard deviation; a single number is not copied to the device."""
-        if self.n_outputs == 1:
-            return self.mean[0], self.std[0]
-        return output.new_tensor(self.mean), output.new_tensor(self.std)
+    def scaled(self, target: Tensor) -> Tensor:
+        """Return targets as the network is to predict them.
+
+        Args:
+            target: Targets of shape (batch,) or (batch, n_outputs), in their own units.
+
+        Returns:
+            Their distance from the mean in standard deviations, (batch, n_outputs).
+        """
+        values = _precise(target).reshape(-1, self.n_outputs)
+        return (values - _constant(self.mean, values)) / _constant(self.std, values)
 
     def describe(self, prediction: Tensor) -> dict[str, str]:
         return {"prediction": ", ".join(f"{float(value):.4g}" for value in prediction.reshape(-1))}
@@ -108,27 +122,53 @@ class Regression(Task):
         return 1.0
 
 
+def _numbers(values: Any) -> tuple[float, ...]:
+    """Return a number, or several in a list, an array or a tensor, as a tuple; none for None."""
+    if values is None:
+        return ()
+    return tuple(torch.as_tensor(values, dtype=torch.float64).flatten().tolist())
+
+
+def _precise(values: Tensor) -> Tensor:
+    """Return values in single precision at least, as half of it is too little for large means."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def _constant(numbers: tuple[float, ...], like: Tensor) -> Tensor | float:
+    """Return numbers that can be multiplied with a tensor (..., n)."""
+    if len(numbers) == 1:
+        return numbers[0]
+    # Out of page-locked memory, else the program would wait for the copy to a GPU.
+    found = torch.tensor(numbers, dtype=like.dtype, device="cpu", pin_memory=like.is_cuda)
+    return found.to(like.device, non_blocking=True)
+
+
 class _InUnits(WrapperMetric):
-    """The mean over the targets of a metric of predictions in the targets' units.
+    """The mean over the targets of a metric, in the targets' units.
+
+    What it keeps is scaled: sums of squares of large values would lose their digits.
 
     Args:
         metric: Takes predictions and targets, (batch,) or (batch, n_outputs).
         task: Says what an output predicts.
+        has_units: Whether the metric has the units of the targets.
     """
 
-    def __init__(self, metric: torchmetrics.Metric, task: Regression) -> None:
+    def __init__(
+        self, metric: torchmetrics.Metric, task: Regression, *, has_units: bool = True
+    ) -> None:
         super().__init__()
         self.metric = metric
         self.task = task
+        self.has_units = has_units
 
     def update(self, output: Tensor, target: Tensor) -> None:
         """Take a batch of outputs and targets."""
-        self.metric.update(*self._in_units(output, target))
+        self.metric.update(*self._scaled(output, target))
 
     def compute(self) -> Tensor:
         """Return the metric of all batches."""
-        value: Tensor = self.metric.compute()
-        return value.mean()
+        return self._in_units(self.metric.compute())
 
     def reset(self) -> None:
         """Forget all batches."""
@@ -137,14 +177,19 @@ class _InUnits(WrapperMetric):
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the metric of one batch, and take it."""
-        value: Tensor = self.metric(*self._in_units(output, target))
-        return value.mean()
+        return self._in_units(self.metric(*self._scaled(output, target)))
 
-    def _in_units(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        prediction = self.task.predict(output.float())
+    def _scaled(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        predicted = _precise(output)
+        wanted = self.task.scaled(target).to(predicted).reshape(predicted.shape)
         if self.task.n_outputs == 1:
-            prediction = prediction.flatten()
-        return prediction, target.to(prediction).reshape(prediction.shape)
+            return predicted.flatten(), wanted.flatten()
+        return predicted, wanted
+
+    def _in_units(self, value: Tensor) -> Tensor:
+        if self.has_units:
+            value = value * _constant(self.task.std, value)
+        return value.mean()
 
 
 TASK = Regression
