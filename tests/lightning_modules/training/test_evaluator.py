@@ -22,14 +22,15 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torch.utils.data import TensorDataset
 
-from lightning_modules import build_cell_network
-from lightning_modules import build_chain_network
+from lightning_modules import build_cell_backbone
+from lightning_modules import build_chain_backbone
+from lightning_modules import Classification
 from lightning_modules import count_macs
 from lightning_modules import count_params
 from lightning_modules import TrainingEvaluator
 from lightning_modules.data import DigitsDataModule
 from lightning_modules.data import Split
-from lightning_modules.training import trainer as _training
+from lightning_modules.training import _fitting
 from optuna_nas import Architecture
 from optuna_nas import ArchitectureObjective
 from optuna_nas import CellSpace
@@ -38,8 +39,8 @@ from optuna_nas import ChainSpace
 
 SPACE = ChainSpace()
 CHAIN = SPACE.from_string("C8k3-Smax2-O32")
-SHAPE: dict[str, Any] = {"input_shape": (1, 8, 8), "num_classes": 10}
-BUILD = functools.partial(build_chain_network, **SHAPE)
+SHAPE: dict[str, Any] = {"input_shape": (1, 8, 8)}
+BUILD = functools.partial(build_chain_backbone, **SHAPE)
 EPOCHS = ("val_accuracy", "val_loss", "train_loss")
 
 
@@ -90,7 +91,7 @@ def test_all_metrics_in_the_order_asked_for(digits: SearchOnlyDigits) -> None:
     metrics = ("macs", "val_accuracy", "params", "latency_ms", "throughput", "val_loss")
     evaluator = TrainingEvaluator(BUILD, digits, metrics=metrics, max_epochs=2)
     measured, reports = collect(evaluator)
-    network = BUILD(CHAIN)
+    network = Classification(10).network(BUILD(CHAIN))
     assert tuple(measured) == metrics
     assert measured["params"] == count_params(network)
     assert measured["macs"] == count_macs(network, (1, 8, 8))
@@ -125,6 +126,29 @@ def test_early_stopping_returns_the_best_epoch(digits: SearchOnlyDigits) -> None
     assert measured == reports[accuracies.index(max(accuracies))]
 
 
+def test_early_stopping_follows_the_first_trained_metric(digits: SearchOnlyDigits) -> None:
+    settings: dict[str, Any] = {"max_epochs": 20, "schedule": "constant", "learning_rate": 0.1}
+    for metrics, name, best in [
+        (["params", "val_loss", "val_accuracy"], "val_loss", min),
+        (["macs", "val_accuracy", "val_loss"], "val_accuracy", max),
+    ]:
+        measured, reports = collect(
+            TrainingEvaluator(
+                BUILD, digits, metrics=metrics, early_stopping_patience=1, **settings
+            )
+        )
+        values = [report[name] for report in reports]
+        assert measured[name] == best(values)
+        assert values[-1] != best(values)
+        assert len(reports) < 20
+
+
+def test_what_early_stopping_cannot_follow(digits: SearchOnlyDigits) -> None:
+    evaluator = TrainingEvaluator(BUILD, digits, monitor="val_f1", early_stopping_patience=1)
+    with pytest.raises(ValueError, match="`monitor` to be names that the module logs .*'val_f1'"):
+        evaluator(CHAIN)
+
+
 @pytest.mark.parametrize(("max_steps", "n_epochs"), [(1, 1), (4, 1), (6, 2), (100, 3)])
 def test_validation_follows_the_last_step(
     digits: SearchOnlyDigits, max_steps: int, n_epochs: int
@@ -142,7 +166,7 @@ def test_cost_metrics_alone_train_nothing(
     def fail(**arguments: Any) -> pl.Trainer:
         raise AssertionError("A trainer was made.")
 
-    monkeypatch.setattr(_training, "make_trainer", fail)
+    monkeypatch.setattr(_fitting, "make_trainer", fail)
     evaluator = TrainingEvaluator(BUILD, digits, metrics=("params", "latency_ms"))
     measured, reports = collect(evaluator)
     assert set(measured) == {"params", "latency_ms"}
@@ -156,9 +180,7 @@ def test_cost_metrics_alone_train_nothing(
 
 @pytest.mark.parametrize("data", [SearchOnlyDigits(train_fraction=0.3), PlainDataModule()])
 def test_same_seed_same_result(data: Any) -> None:
-    build = functools.partial(
-        build_chain_network, input_shape=data.input_shape, num_classes=len(data.class_names)
-    )
+    build = functools.partial(build_chain_backbone, input_shape=data.input_shape)
 
     def measure(**arguments: Any) -> Mapping[str, float]:
         return TrainingEvaluator(build, data, metrics=EPOCHS, **arguments)(CHAIN).metrics
@@ -306,14 +328,14 @@ def test_two_processes_share_a_trial() -> None:
     # Of a cell with a dead convolution, which must not make the gradients wait for each other.
     script = """
 import functools
-from lightning_modules import TrainingEvaluator, build_cell_network
+from lightning_modules import TrainingEvaluator, build_cell_backbone
 from lightning_modules.data import DigitsDataModule
 from optuna_nas import CellSpace
 cell = CellSpace().from_string(
     "|nor_conv_3x3~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
 )
 build = functools.partial(
-    build_cell_network, input_shape=(1, 8, 8), num_classes=10, channels=4, cells_per_stage=1
+    build_cell_backbone, input_shape=(1, 8, 8), channels=4, cells_per_stage=1
 )
 evaluator = TrainingEvaluator(
     build, DigitsDataModule(), accelerator="cpu", devices=2, strategy="ddp_fork"
@@ -339,7 +361,7 @@ def test_trial_on_a_gpu(digits: SearchOnlyDigits) -> None:
     before = torch.cuda.memory_allocated()
     state = torch.cuda.get_rng_state()
     evaluator = TrainingEvaluator(
-        functools.partial(build_cell_network, **SHAPE, channels=8, cells_per_stage=1),
+        functools.partial(build_cell_backbone, **SHAPE, channels=8, cells_per_stage=1),
         digits,
         metrics=("val_accuracy", "latency_ms", "throughput"),
         accelerator="gpu",
@@ -372,6 +394,12 @@ def test_trial_on_a_gpu(digits: SearchOnlyDigits) -> None:
         ("throughput_batch_size", 0),
         ("learning_rate", -1.0),
         ("optimizer", "adam"),
+        ("schedule", "linear"),
+        ("weight_decay", -1.0),
+        ("latency_threads", 0),
+        ("task", "sorting"),
+        ("monitor", "val_accuracy:up"),
+        ("monitor", ":"),
     ],
 )
 def test_arguments_out_of_range(argument: str, value: Any) -> None:
@@ -393,7 +421,8 @@ def test_data_without_validation_or_shape() -> None:
     class Shapeless(pl.LightningDataModule):
         pass
 
-    with pytest.raises(ValueError, match="`input_shape` and `num_classes` but got Shapeless"):
+    known = "`datamodule` to have the attribute `num_classes` or `class_names` for classification"
+    with pytest.raises(ValueError, match=f"{known} but got Shapeless"):
         TrainingEvaluator(BUILD, Shapeless(), metrics=["params"])(CHAIN)
 
 
