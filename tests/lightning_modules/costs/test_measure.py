@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_modules import build_cell_network
-from lightning_modules import build_chain_network
+from lightning_modules import build_cell_backbone
+from lightning_modules import build_chain_backbone
+from lightning_modules import Classification
 from lightning_modules import count_macs
 from lightning_modules import count_params
 from lightning_modules import measure_latency_ms
@@ -18,6 +19,7 @@ from optuna_nas import CellSpace
 from optuna_nas import ChainSpace
 
 
+TASK = Classification(10)
 ALL_CONV_3X3 = (
     "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|"
     "+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
@@ -54,7 +56,7 @@ def test_attention_by_hand() -> None:
 
 def test_chain_by_hand() -> None:
     chain = ChainSpace().from_string("C8k3-Smax2-C16k5-O32")
-    network = build_chain_network(chain, input_shape=(1, 9, 9), num_classes=10)
+    network = TASK.network(build_chain_backbone(chain, input_shape=(1, 9, 9)))
     convolutions = 9 * 8 * 81 + 25 * 8 * 16 * 25
     assert count_macs(network, (1, 9, 9)) == convolutions + 16 * 25 * 32 + 32 * 10
     params = (9 * 8 + 16) + (25 * 8 * 16 + 32) + (16 * 25 * 32 + 32) + (32 * 10 + 10)
@@ -64,7 +66,7 @@ def test_chain_by_hand() -> None:
 @pytest.mark.parametrize(("text", "macs"), [(ALL_CONV_3X3, 220_119_690), (ALL_NONE, 7_783_050)])
 def test_published_flops(text: str, macs: int) -> None:
     cell = CellSpace().from_string(text)
-    network = build_cell_network(cell, input_shape=(3, 32, 32), num_classes=10)
+    network = TASK.network(build_cell_backbone(cell, input_shape=(3, 32, 32)))
     assert count_macs(network, (3, 32, 32)) == macs - 10  # They add the classifier's biases.
 
 
@@ -110,9 +112,7 @@ def test_modes_are_put_back_after_an_error() -> None:
 def test_latency_grows_with_the_network() -> None:
     cell = CellSpace().from_string(ALL_CONV_3X3)
     small, large = (
-        build_cell_network(
-            cell, input_shape=(3, 16, 16), num_classes=10, channels=channels, cells_per_stage=n
-        )
+        build_cell_backbone(cell, input_shape=(3, 16, 16), channels=channels, cells_per_stage=n)
         for channels, n in [(4, 1), (16, 4)]
     )
     times = [

@@ -12,15 +12,20 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_modules import COUNTED_METRICS
+from lightning_modules import cost_names
+from lightning_modules import CostMeter
 from lightning_modules import TrainingEvaluator
 from lightning_modules.costs import meter as costs
 from lightning_modules.data import DigitsDataModule
+from lightning_modules.inputs import Inputs
 from optuna_nas import Architecture
 from optuna_nas import ArchitectureObjective
 from optuna_nas import Constraint
 from optuna_nas import CustomSpace
 from optuna_nas import GeneticSampler
+from optuna_nas.metrics import Metric
+from optuna_nas.metrics import METRICS
+from optuna_nas.metrics import MetricTable
 
 
 SPACE = CustomSpace({"width": CategoricalDistribution((4, 16, 10**7))})
@@ -58,7 +63,7 @@ def test_counted_without_allocating() -> None:
     assert evaluator.cost("training_memory_mb", of_width(width)) == pytest.approx(expected)
     assert set(build.devices) == {"meta"}
     n_built = len(build.devices)
-    for metric in COUNTED_METRICS:
+    for metric in cost_names("counted"):
         evaluator.cost(metric, of_width(width))
     assert len(build.devices) == n_built  # Each is counted once.
 
@@ -140,3 +145,91 @@ def test_known_values_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for width in (4, 16, 4):
         evaluator.cost("params", of_width(width))
     assert len(build.devices) == 3
+
+
+# Metrics of the user's own.
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> MetricTable:
+    """The table of metrics, as it was after the test."""
+    monkeypatch.setattr(METRICS, "_metrics", dict(METRICS._metrics))
+    return METRICS
+
+
+def test_a_counted_metric_of_ones_own(table: MetricTable) -> None:
+    def depth(network: nn.Module) -> float:
+        assert isinstance(network, nn.Sequential)
+        return len(network)
+
+    table.add(Metric("depth", "minimize", source="counted", measure=depth))
+    assert "depth" in cost_names("counted")
+    build = Builder()
+    evaluator = make(build, metrics=["depth", "params"])
+    assert evaluator.cost("depth", of_width(10**7)) == 3
+    assert set(build.devices) == {"meta"}
+    assert evaluator(of_width(4)).metrics == {"depth": 3, "params": 75 * 4 + 10}
+
+
+def test_a_measured_metric_of_ones_own_is_measured_on_the_device(table: MetricTable) -> None:
+    def device(network: nn.Module) -> float:
+        return float(next(network.parameters()).device.type == "meta")
+
+    table.add(Metric("on_meta", "minimize", source="measured", measure=device))
+    assert "on_meta" not in cost_names("counted")
+    meter = CostMeter(torch.device("meta"))
+    assert meter.measure(["on_meta"], nn.Linear(2, 2), (2,)) == {"on_meta": 1}
+    assert make(Builder(), metrics=["on_meta"])(of_width(4)).metrics == {"on_meta": 0}
+
+
+def test_a_metric_that_nothing_here_can_measure(table: MetricTable) -> None:
+    table.update([{"name": "weight_kg", "direction": "minimize", "source": "measured"}])
+    with pytest.raises(ValueError, match="metric weight_kg to have a function `measure`.* none"):
+        make(Builder(), metrics=["weight_kg"])(of_width(4))
+
+
+def test_names_of_costs() -> None:
+    counted, measured = cost_names("counted"), cost_names("measured")
+    assert counted == ["params", "macs", "training_memory_mb"]
+    assert measured == ["latency_ms", "throughput", "peak_memory_mb", "energy_mj"]
+    assert cost_names() == counted + measured
+
+
+# Inputs of other kinds than images.
+
+ALL = ["params", "macs", "training_memory_mb", "latency_ms", "throughput", "peak_memory_mb"]
+
+
+def measure(network: nn.Module, sample: Any) -> dict[str, float]:
+    meter = CostMeter(torch.device("cpu"), training_batch_size=5)
+    return meter.measure(ALL, network, sample)
+
+
+def test_a_network_with_double_precision() -> None:
+    network = nn.Linear(6, 2).double()
+    for sample in [(6,), Inputs((torch.zeros(1, 6, dtype=torch.float64),))]:
+        found = measure(network, sample)
+        assert (found["params"], found["macs"]) == (14, 12)
+        assert found["peak_memory_mb"] == pytest.approx(8 * (14 + 6 + 2) / 1e6)
+        assert found["training_memory_mb"] == pytest.approx(8 * (4 * 14 + 5 * 6) / 1e6)
+        assert found["latency_ms"] > 0
+        assert found["throughput"] > 0
+
+
+def test_a_network_of_integers() -> None:
+    network = nn.Sequential(nn.Embedding(50, 4), nn.Flatten(), nn.Linear(12, 2, bias=False))
+    found = measure(network, Inputs((torch.tensor([[1, 2, 49]]),)))
+    assert (found["params"], found["macs"]) == (50 * 4 + 24, 24)
+    assert found["peak_memory_mb"] == pytest.approx((4 * 224 + 8 * 3 + 4 * (12 + 2)) / 1e6)
+    kept = 5 * (8 * 3 + 4 * 12)
+    assert found["training_memory_mb"] == pytest.approx((4 * 4 * 224 + kept) / 1e6)
+
+
+def test_a_network_without_parameters() -> None:
+    found = measure(nn.ReLU(), (6,))
+    assert (found["params"], found["macs"], found["training_memory_mb"]) == (0, 0, 0)
+    assert found["peak_memory_mb"] == pytest.approx(4 * (6 + 6) / 1e6)
+    assert found["latency_ms"] > 0
+    assert found["throughput"] > 0
+    doubles = measure(nn.ReLU(), Inputs((torch.ones(1, 6, dtype=torch.float64),)))
+    assert doubles["peak_memory_mb"] == pytest.approx(8 * (6 + 6) / 1e6)

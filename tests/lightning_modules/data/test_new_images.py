@@ -172,9 +172,13 @@ class TestErrors:
         Image.new("L", (4, 4)).save(path)
         with pytest.raises(ValueError, match="`paths` to name at least one file but got none"):
             load_images([], _like((1, 4, 4), [0.0], [1.0]))
-        with pytest.raises(ValueError, match=r"a mean for each of the 3 channels .* got \[0.0\]"):
+        with pytest.raises(
+            ValueError, match=r"`mean` to be .* for each of the 3 channels .* got \[0.0\]"
+        ):
             load_images([path], _like((3, 4, 4), [0.0], STD))
-        with pytest.raises(ValueError, match=r"a std for each of the 3 channels .* got \[1.0\]"):
+        with pytest.raises(
+            ValueError, match=r"`std` to be .* for each of the 3 channels .* got \[1.0\]"
+        ):
             load_images([path], _like((3, 4, 4), MEAN, [1.0]))
         with pytest.raises(ValueError, match="1, 3 or 4 channels but got 2"):
             load_images([path], _like((2, 4, 4), [0.0] * 2, [1.0] * 2))

@@ -9,7 +9,7 @@ from PIL import Image
 import pytest
 import torch
 
-from lightning_modules.data import normalise
+from lightning_modules.data import _normalise
 from lightning_modules.data import PictureFiles
 from lightning_modules.data._normalise import measure
 
@@ -32,7 +32,7 @@ def test_a_fixed_sample_of_many_files(tmp_path: Path, monkeypatch: pytest.Monkey
     files = PictureFiles(paths, (1, 4, 4))
     exact = measure(files).mean.item()
     assert exact == pytest.approx(np.mean([6 * i for i in range(40)]) / 255)
-    monkeypatch.setattr(normalise, "MAX_SAMPLE", 10)
+    monkeypatch.setattr(_normalise, "MAX_SAMPLE", 10)
     sampled = measure(files).mean.item()
     assert sampled == measure(files).mean.item()
     assert sampled != exact

@@ -92,8 +92,12 @@ class TestTrainer:
     def test_command_line_links_facts_to_the_module(self, tmp_path: Path) -> None:
         class CLI(LightningCLI):
             def add_arguments_to_parser(self, parser: Any) -> None:
-                for name in ("input_shape", "num_classes"):
-                    parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
+                parser.link_arguments(
+                    "data.input_shape", "model.input_shape", apply_on="instantiate"
+                )
+                parser.link_arguments(
+                    "data.class_names", "model.num_classes", len, apply_on="instantiate"
+                )
 
         args = ["--data.batch_size=32", f"--trainer.default_root_dir={tmp_path}"]
         cli = CLI(Linear, DigitsDataModule, run=False, args=args, save_config_callback=None)

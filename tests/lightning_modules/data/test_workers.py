@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lightning_modules.data import workers
+from lightning_modules.data import _workers
 from lightning_modules.data._workers import default_workers
 
 
@@ -34,10 +34,10 @@ def test_default(
     shared: float,
     expected: int,
 ) -> None:
-    monkeypatch.setattr(workers, "usable_cores", lambda: cores)
+    monkeypatch.setattr(_workers, "usable_cores", lambda: cores)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    monkeypatch.setattr(workers, "_SHARED_MEMORY", SimpleNamespace(is_dir=lambda: True))
+    monkeypatch.setattr(_workers, "_SHARED_MEMORY", SimpleNamespace(is_dir=lambda: True))
     usage = SimpleNamespace(free=int(shared))
     monkeypatch.setattr("lightning_modules.data._workers.shutil.disk_usage", lambda _: usage)
     assert default_workers(3_000_000) == expected
