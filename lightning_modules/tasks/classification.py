@@ -66,7 +66,8 @@ class Classification(Task):
 
     @classmethod
     def from_data(cls, datamodule: pl.LightningDataModule, **settings: Any) -> Self:
-        names = tuple(map(str, getattr(datamodule, "class_names", None) or ()))
+        found = getattr(datamodule, "class_names", None)
+        names = () if found is None else tuple(map(str, found))
         number = getattr(datamodule, "num_classes", None) or len(names)
         if not number:
             raise ValueError(

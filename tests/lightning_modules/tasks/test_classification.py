@@ -1,171 +1,143 @@
-"""The image classifier: what it logs, its optimizers and schedules, and its predictions."""
+"""The task of telling classes apart: against scikit-learn, and what is refused."""
 
 from __future__ import annotations
 
-import json
+import math
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
-import pytorch_lightning as pl
+from sklearn.metrics import accuracy_score
+from sklearn.metrics import log_loss
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
-from torch.utils.data import TensorDataset
 
-from lightning_modules import ImageClassifier
-from lightning_modules.tasks.classification import learning_rate_factor
-
-
-def make_loader(n: int = 50, seed: int = 0) -> DataLoader[Any]:
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(0, 3, (n,), generator=generator)
-    images = torch.randn(n, 1, 4, 4, generator=generator) * 0.3
-    images[torch.arange(n), 0, labels] += 2.0  # The class is the bright row.
-    return DataLoader(TensorDataset(images, labels), batch_size=16)
+from lightning_modules import Classification
+from lightning_modules import FeatureVector
+from lightning_modules.data import DigitsDataModule
+from optuna_nas.metrics import METRICS
 
 
-def make_network() -> nn.Module:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
+TASK = Classification(4)
 
 
-def make_trainer(**arguments: Any) -> pl.Trainer:
-    quiet: dict[str, Any] = {
-        "accelerator": "cpu",
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
-    return pl.Trainer(**(quiet | arguments))
+def make_batch(n: int = 60) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    output = 2 * torch.randn(n, 4, generator=generator)
+    return output, torch.randint(0, 4, (n,), generator=generator)
 
 
-def make_classifier(**arguments: Any) -> ImageClassifier:
-    network = make_network()
-    network(torch.zeros(1, 1, 4, 4))
-    return ImageClassifier(network, num_classes=3, **arguments)
+def test_the_loss_is_the_mean_cross_entropy() -> None:
+    output, target = make_batch()
+    expected = log_loss(target, torch.softmax(output.double(), 1), labels=range(4))
+    assert TASK.loss(output, target).item() == pytest.approx(expected, rel=1e-5)
+    assert TASK.training_loss(output, target).item() == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "constant"])
-def test_learns_an_easy_task(optimizer: str, schedule: str) -> None:
-    classifier = make_classifier(optimizer=optimizer, schedule=schedule)
-    trainer = make_trainer(max_epochs=5)
-    trainer.fit(classifier, make_loader(), make_loader(seed=1))
-    assert trainer.callback_metrics["val_accuracy"] > 0.9
-    assert trainer.callback_metrics["train_loss"] < 0.9
+def test_labels_are_smoothed_in_training_alone() -> None:
+    task = Classification(4, label_smoothing=0.2)
+    output, target = make_batch()
+    smoothed = F.one_hot(target, 4) * 0.8 + 0.2 / 4
+    expected = -(smoothed * torch.log_softmax(output, 1)).sum(1).mean()
+    torch.testing.assert_close(task.training_loss(output, target), expected)
+    torch.testing.assert_close(task.loss(output, target), TASK.loss(output, target))
 
 
-def test_logged_metrics_are_those_of_the_whole_split() -> None:
-    classifier = make_classifier()
-    trainer = make_trainer()
-    loader = make_loader()
-    images, labels = loader.dataset.tensors  # type: ignore[attr-defined]
-    [logged] = trainer.test(classifier, loader, verbose=False)
-    [validated] = trainer.validate(classifier, loader, verbose=False)
-    with torch.no_grad():
-        logits = classifier.eval()(images)
-    accuracy = (logits.argmax(1) == labels).double().mean().item()
-    loss = F.cross_entropy(logits, labels).item()
-    assert logged == pytest.approx({"test_accuracy": accuracy, "test_loss": loss}, rel=1e-5)
-    assert validated == pytest.approx({"val_accuracy": accuracy, "val_loss": loss}, rel=1e-5)
+def test_the_target_may_be_the_prediction_of_another_output() -> None:
+    output, _ = make_batch()
+    teacher = torch.randn(60, 4)
+    expected = -(torch.softmax(teacher, 1) * torch.log_softmax(output, 1)).sum(1).mean()
+    torch.testing.assert_close(TASK.loss(output, TASK.predict(teacher)), expected)
 
 
-def test_label_smoothing_is_for_training_only() -> None:
-    classifier = make_classifier(label_smoothing=0.2, learning_rate=1e-12)
-    trainer = make_trainer(max_epochs=1)
-    trainer.fit(classifier, make_loader(), make_loader())
-    images, labels = make_loader().dataset.tensors  # type: ignore[attr-defined]
-    with torch.no_grad():
-        logits = classifier(images)
-    train, val = (trainer.callback_metrics[name].item() for name in ("train_loss", "val_loss"))
-    assert val == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-4)
-    smoothed = F.cross_entropy(logits, labels, label_smoothing=0.2).item()
-    assert train == pytest.approx(smoothed, rel=1e-4)
+def test_the_accuracy_is_over_samples_of_all_batches() -> None:
+    output, target = make_batch()
+    expected = accuracy_score(target, output.argmax(1))
+    metric = TASK.make_metrics()["accuracy"]
+    for part in (slice(0, 50), slice(50, 60)):
+        metric.update(output[part], target[part])
+    assert float(metric.compute()) == pytest.approx(expected)
+    assert float(TASK.score(output, target)) == pytest.approx(expected)
+    assert set(TASK.make_metrics()) == {metric.name for metric in TASK.metrics}
 
 
-def test_predictions_are_probabilities() -> None:
-    classifier = make_classifier()
-    batches = make_trainer().predict(classifier, make_loader())
-    assert batches is not None
-    probabilities = torch.cat(batches)  # type: ignore[arg-type]
-    assert probabilities.shape == (50, 3)
-    torch.testing.assert_close(probabilities.sum(1), torch.ones(50))
-    images, _ = make_loader().dataset.tensors  # type: ignore[attr-defined]
-    torch.testing.assert_close(classifier.eval().predict_step(images), probabilities)
+def test_guessing() -> None:
+    assert TASK.guess_loss == math.log(4)
+    target = torch.arange(4)
+    assert TASK.loss(torch.zeros(4, 4), target).item() == pytest.approx(TASK.guess_loss)
 
 
-def test_schedule_reaches_its_peak_and_its_end() -> None:
-    rates: list[float] = []
-
-    class Watch(pl.Callback):
-        def on_train_batch_start(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
-            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
-
-    classifier = make_classifier(learning_rate=0.5)
-    make_trainer(max_epochs=5, callbacks=[Watch()]).fit(classifier, make_loader(), make_loader())
-    assert len(rates) == 20
-    assert rates[0] == pytest.approx(0.02)
-    assert max(rates) == rates[6] == pytest.approx(0.5)
-    assert rates[-1] < 0.02
+def test_predictions_are_probabilities_and_said_by_name() -> None:
+    output = torch.tensor([[0.0, math.log(3.0)]])
+    predicted = Classification(2).predict(output)
+    torch.testing.assert_close(predicted, torch.tensor([[0.25, 0.75]]))
+    assert Classification(2).describe(predicted[0]) == {"class": "1", "probability": "0.750"}
+    named = Classification(2, ("cat", "dog"))
+    assert named.describe(predicted[0]) == {"class": "dog", "probability": "0.750"}
 
 
-def test_learning_rate_factor() -> None:
-    assert learning_rate_factor("constant", 0.7) == 1
-    assert learning_rate_factor("cosine", 0) == 1
-    assert learning_rate_factor("cosine", 0.5) == pytest.approx(0.5)
-    for schedule in ("cosine", "one_cycle"):
-        assert learning_rate_factor(schedule, 1.0) == pytest.approx(0)
-        assert learning_rate_factor(schedule, 1.5) == pytest.approx(0)
-    with pytest.raises(ValueError, match=r"`schedule` .* but got 'linear'"):
-        learning_rate_factor("linear", 0.5)
+def test_the_head() -> None:
+    head = TASK.head(FeatureVector(7))
+    assert isinstance(head, nn.Linear)
+    assert (head.in_features, head.out_features) == (7, 4)
+    assert TASK.output_shape == (4,)
+    assert TASK.head(FeatureVector(7)) is not head
 
 
-def test_schedule_needs_an_end() -> None:
-    with pytest.raises(ValueError, match="`max_epochs` or `max_steps` for schedule='one_cycle'"):
-        make_trainer(max_epochs=-1).fit(make_classifier(), make_loader())
+def test_names_of_metrics() -> None:
+    assert Classification.primary() == "val_accuracy"
+    assert Classification.trained_metrics() == ("val_accuracy", "val_loss", "train_loss")
+    assert METRICS.get("test_accuracy").heading == "test accuracy"
+    assert METRICS.get("val_accuracy").maximize
+    assert METRICS.get("val_accuracy").text(0.5) == "50.00%"
 
 
-def test_frozen_weights_are_not_trained() -> None:
-    classifier = make_classifier()
-    frozen = classifier.network[0]  # type: ignore[index]
-    frozen.requires_grad_(False)
-    before = frozen.weight.clone()
-    make_trainer(max_epochs=1).fit(classifier, make_loader(), make_loader())
-    assert torch.equal(frozen.weight, before)
+def test_from_data() -> None:
+    digits = DigitsDataModule()
+    assert Classification.from_data(digits) == Classification(10, tuple("0123456789"))
+    smooth = Classification.from_data(digits, label_smoothing=0.1)
+    assert smooth.label_smoothing == 0.1
+    for attributes, task in [
+        ({"num_classes": 3}, Classification(3)),
+        ({"num_classes": np.int64(3), "class_names": None}, Classification(3)),
+        ({"num_classes": 3, "class_names": ["a"]}, Classification(3)),
+        ({"num_classes": None, "class_names": ["a", "b"]}, Classification(2, ("a", "b"))),
+        ({"class_names": np.array([7, 8])}, Classification(2, ("7", "8"))),
+    ]:
+        data: Any = SimpleNamespace(**attributes)
+        assert Classification.from_data(data) == task
 
 
-def test_hyperparameters_are_plain_json() -> None:
-    classifier = make_classifier(learning_rate=0.1)
-    assert json.loads(json.dumps(dict(classifier.hparams)))["learning_rate"] == 0.1
-    assert "network" not in classifier.hparams
-
-
-def test_memory_format() -> None:
-    classifier, plain = make_classifier(), make_classifier(channels_last=False)
-    weight = torch.zeros(8, 4, 3, 3)
-    network = nn.Conv2d(4, 8, 3)
-    network.weight.data = weight
-    formatted = ImageClassifier(network, num_classes=8).network.weight
-    assert formatted.is_contiguous(memory_format=torch.channels_last)  # type: ignore[operator]
-    images = torch.randn(5, 1, 4, 4)
-    torch.testing.assert_close(classifier(images), plain(images))
+@pytest.mark.parametrize("attributes", [{}, {"class_names": []}, {"num_classes": 0}])
+def test_data_without_classes(attributes: dict[str, Any]) -> None:
+    data: Any = SimpleNamespace(**attributes)
+    with pytest.raises(ValueError, match="`num_classes` or `class_names` for .* got SimpleName"):
+        Classification.from_data(data)
 
 
 @pytest.mark.parametrize(
-    ("argument", "value"),
+    ("arguments", "message"),
     [
-        ("num_classes", 0),
-        ("learning_rate", 0.0),
-        ("learning_rate", float("nan")),
-        ("weight_decay", -1.0),
-        ("label_smoothing", 1.0),
-        ("optimizer", "adam"),
-        ("schedule", "linear"),
+        ({"num_classes": 0}, "`num_classes` to be at least 2 but got 0"),
+        # Its loss would be 0 whatever the network says.
+        ({"num_classes": 1}, "`num_classes` to be at least 2 but got 1"),
+        ({"num_classes": 2.0}, "`num_classes` to be at least 2 but got 2.0"),
+        ({"class_names": ("a",)}, "`class_names` to be 3 names but got 1"),
+        ({"class_names": "abc"}, "`class_names` to be a list of texts but got 'abc'"),
+        ({"class_names": (1, 2, 3)}, r"`class_names` to be a list of texts but got \(1, 2, 3\)"),
+        ({"label_smoothing": 1.0}, r"`label_smoothing` to be in \[0, 1\) but got 1.0"),
+        ({"label_smoothing": -0.1}, r"`label_smoothing` to be in \[0, 1\) but got -0.1"),
+        ({"label_smoothing": math.nan}, r"`label_smoothing` to be in \[0, 1\) but got nan"),
     ],
 )
-def test_arguments_out_of_range(argument: str, value: Any) -> None:
-    arguments = {"num_classes": 3, argument: value}
-    with pytest.raises(ValueError, match=f"`{argument}` to be .* but got '?{value}"):
-        ImageClassifier(nn.Identity(), **arguments)
+def test_arguments_out_of_range(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Classification(**{"num_classes": 3, **arguments})
+
+
+@pytest.mark.parametrize("shape", [(8,), (8, 1)])
+def test_real_values_are_no_classes(shape: tuple[int, ...]) -> None:
+    with pytest.raises((RuntimeError, ValueError)):
+        TASK.loss(torch.zeros(8, 4), torch.randn(shape))
