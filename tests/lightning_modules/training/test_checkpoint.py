@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 import functools
 import hashlib
 import math
@@ -143,6 +144,43 @@ def test_arguments_of_data_modules_that_are_not_plain_are_left_out(tmp_path: Pat
         load_checkpoint(tmp_path / "model.ckpt")
         content = torch.load(tmp_path / "model.ckpt", weights_only=True)
         assert ("datamodule_hyper_parameters" in content) == kept
+
+
+def test_what_a_module_of_ones_own_puts_into_a_checkpoint(tmp_path: Path) -> None:
+    class Module(TaskModule):
+        def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+            checkpoint["folder"] = Path("folder")
+            checkpoint["scale"] = torch.ones(2)
+
+    path, network = tmp_path / "model.ckpt", TASK.network(BUILD(CHAIN))
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    trainer.strategy.connect(Module(network, TASK))
+    model = FinishedModel(network.eval(), CHAIN, TASK, None, {}, describe_build(BUILD))
+    save_checkpoint(trainer, model, path)
+    images = torch.randn(2, 1, 6, 6)
+    torch.testing.assert_close(load_checkpoint(path).predict(images), model.predict(images))
+    content = torch.load(path, weights_only=True)
+    assert "folder" not in content
+    assert content["scale"].tolist() == [1, 1]
+
+
+@dataclass(frozen=True)
+class Own(Classification):
+    """A task of the user's own, which has no name here."""
+
+    weight: float = 1.0
+
+
+def test_a_task_of_ones_own_has_to_be_given(tmp_path: Path) -> None:
+    path = tmp_path / "model.ckpt"
+    model = save(path, task=Own(3, weight=2.0))
+    assert describe_file(path) == {"task": "Own"}
+    with pytest.raises(CheckpointError, match="the task Own to be one of .* or to be given"):
+        load_checkpoint(path)
+    loaded = load_checkpoint(path, task=Own)
+    assert loaded.task == Own(3, weight=2.0)
+    images = torch.randn(2, 1, 6, 6)
+    torch.testing.assert_close(loaded.predict(images), model.predict(images))
 
 
 # Damage.

@@ -14,9 +14,14 @@ import time
 from typing import Any
 import weakref
 
+import numpy as np
 import optuna
 import pytest
 import pytorch_lightning as pl
+from sklearn.metrics import mean_absolute_error
+from sklearn.metrics import mean_squared_error
+from sklearn.metrics import r2_score
+from sklearn.metrics import root_mean_squared_error
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
@@ -27,10 +32,13 @@ from lightning_modules import build_chain_backbone
 from lightning_modules import Classification
 from lightning_modules import count_macs
 from lightning_modules import count_params
+from lightning_modules import Regression
 from lightning_modules import TrainingEvaluator
 from lightning_modules.data import DigitsDataModule
+from lightning_modules.data import NpzDataModule
 from lightning_modules.data import Split
 from lightning_modules.training import _fitting
+from lightning_modules.training.learner import Learner
 from optuna_nas import Architecture
 from optuna_nas import ArchitectureObjective
 from optuna_nas import CellSpace
@@ -74,14 +82,16 @@ def digits() -> SearchOnlyDigits:
     return SearchOnlyDigits(train_fraction=0.3)
 
 
-def collect(evaluator: TrainingEvaluator) -> tuple[Mapping[str, float], list[Mapping[str, float]]]:
+def collect(
+    evaluator: TrainingEvaluator, architecture: Architecture = CHAIN
+) -> tuple[Mapping[str, float], list[Mapping[str, float]]]:
     reports: list[Mapping[str, float]] = []
 
     def report(epoch: int, metrics: Mapping[str, float]) -> None:
         assert epoch == len(reports)
         reports.append(dict(metrics))
 
-    return evaluator(CHAIN, report=report).metrics, reports
+    return evaluator(architecture, report=report).metrics, reports
 
 
 # Values.
@@ -318,6 +328,102 @@ def test_overhead_of_a_trial(digits: SearchOnlyDigits) -> None:
         evaluator(CHAIN)
         durations.append(time.perf_counter() - start)
     assert min(durations) < 0.15
+
+
+# Regression.
+
+CELL = CellSpace().from_string(
+    "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|"
+)
+SMALL_CELL = functools.partial(
+    build_cell_backbone, input_shape=(1, 6, 6), channels=4, cells_per_stage=1, stages=2
+)
+
+
+def save_values(path: Path, shape: tuple[int, ...]) -> NpzDataModule:
+    """Write images with the brightness of their halves, in units of their own."""
+    rng = np.random.default_rng(0)
+    brightness = rng.normal(size=(200, 2))
+    images = np.repeat(brightness, 3, axis=1)[:, None, :] + 0.1 * rng.normal(size=(200, 6, 6))
+    values = brightness * [20.0, 0.01] + [1000.0, -1.0]
+    np.savez(path, X=images, y=values[:, 0] if shape == () else values[:, : shape[0]])
+    return NpzDataModule(path, batch_size=20, eval_batch_size=17)
+
+
+def networks_made(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
+    """Return the list to which the networks of trials are added."""
+    made: list[nn.Module] = []
+    make = Learner.__call__
+
+    def remember(self: Learner, architecture: Architecture) -> nn.Module:
+        made.append(make(self, architecture))
+        return made[-1]
+
+    monkeypatch.setattr(Learner, "__call__", remember)
+    return made
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2,)])
+def test_metrics_of_a_regression_are_right(
+    shape: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = save_values(tmp_path / "values.npz", shape)
+    made = networks_made(monkeypatch)
+    names = ["val_rmse", "val_mae", "val_r2", "val_loss", "train_loss"]
+    found, reports = collect(
+        TrainingEvaluator(SMALL_CELL, data, metrics=names, max_epochs=8, accelerator="cpu"), CELL
+    )
+    assert found == reports[-1]
+    images, targets = map(torch.cat, zip(*data.val_dataloader(), strict=True))
+    assert len(targets) == 40
+    task = Regression.from_data(data)
+    with torch.no_grad():
+        output = made[-1].eval()(images)
+    predicted, targets = task.predict(output), targets.reshape(40, -1)
+    assert found["val_rmse"] == pytest.approx(
+        root_mean_squared_error(targets, predicted), rel=1e-3
+    )
+    assert found["val_mae"] == pytest.approx(mean_absolute_error(targets, predicted), rel=1e-3)
+    assert found["val_r2"] == pytest.approx(r2_score(targets, predicted), abs=1e-3)
+    scaled = (targets - torch.tensor(task.mean)) / torch.tensor(task.std)
+    assert found["val_loss"] == pytest.approx(mean_squared_error(scaled, output), rel=1e-3)
+    # It has learned more than the mean.
+    assert found["val_r2"] > 0.5
+    assert found["val_loss"] < 0.5
+    assert found["train_loss"] < 0.5
+
+
+def test_a_search_of_a_regression_follows_the_error(tmp_path: Path) -> None:
+    data = save_values(tmp_path / "values.npz", ())
+    evaluator = TrainingEvaluator(SMALL_CELL, data, accelerator="cpu")
+    assert evaluator.metrics == ("val_rmse",)
+    objective = ArchitectureObjective(CellSpace(), evaluator)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(objective, n_trials=2)
+    assert all(trial.value is not None and trial.value > 0 for trial in study.trials)
+
+
+def test_values_are_not_learned_as_classes(tmp_path: Path) -> None:
+    """With one class the loss was 0, whatever the network said, and nothing was told."""
+    data = save_values(tmp_path / "values.npz", (1,))
+    with pytest.raises(ValueError, match="`num_classes` to be at least 2 but got 1"):
+        Classification(1)
+    for task in ("classification", Classification):
+        evaluator = TrainingEvaluator(SMALL_CELL, data, task=task, metrics=["val_loss"])
+        with pytest.raises(ValueError, match="`num_classes` or `class_names` .* got NpzDataMod"):
+            evaluator(CELL)
+    for classes in (2, 3):
+        forced = TrainingEvaluator(
+            SMALL_CELL, data, task=Classification(classes), metrics=["val_loss"]
+        )
+        with pytest.raises((RuntimeError, ValueError)):
+            forced(CELL)
+
+
+def test_classes_are_not_learned_as_values(digits: SearchOnlyDigits) -> None:
+    evaluator = TrainingEvaluator(BUILD, digits, task="regression")
+    with pytest.raises(ValueError, match="`datamodule` to have values to predict .* got Search"):
+        evaluator(CHAIN)
 
 
 # Other devices and processes.

@@ -7,18 +7,23 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 import pytest
+from sklearn.metrics import root_mean_squared_error
 import torch
 from torch import nn
 
 from lightning_modules import build_cell_backbone
 from lightning_modules import build_chain_backbone
 from lightning_modules import load_checkpoint
+from lightning_modules import Regression
 from lightning_modules import train_final
 from lightning_modules.data import DigitsDataModule
 from lightning_modules.data import FolderDataModule
 from lightning_modules.data import load_images
+from lightning_modules.data import load_new
+from lightning_modules.data import NpzDataModule
 from lightning_modules.data import Split
 from optuna_nas import Architecture
 from optuna_nas import CellSpace
@@ -65,6 +70,42 @@ def test_test_accuracy_is_that_of_the_saved_network(tmp_path: Path) -> None:
     images, labels = data.test_dataloader().dataset[:]
     accuracy = (model.predict(images).argmax(1) == labels).double().mean().item()
     assert model.test_metrics["test_accuracy"] == pytest.approx(accuracy)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_regression_is_tested_in_its_units(n: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    level = rng.normal(size=(100, 1))
+    images = level[:, :, None] + 0.1 * rng.normal(size=(100, 8, 8))
+    values = 500 + 30 * level * np.ones((1, n))
+    np.savez(tmp_path / "data.npz", X=images, y=values[:, 0] if n == 1 else values)
+    data = NpzDataModule(tmp_path / "data.npz", batch_size=20)
+    train_final(BUILD, CHAIN, data, tmp_path / "model.ckpt", max_epochs=8)
+    model = load_checkpoint(tmp_path / "model.ckpt")
+    assert model.task == Regression.from_data(data)
+    data.setup("test")
+    images, targets = map(torch.cat, zip(*data.test_dataloader(), strict=True))
+    error = root_mean_squared_error(targets.reshape(-1, n), model.predict(images))
+    assert model.test_metrics["test_rmse"] == pytest.approx(error, rel=1e-3)
+    assert set(model.test_metrics) == {"test_rmse", "test_mae", "test_r2", "test_loss"}
+    assert 0 < error < 20
+    # New data is read in the form, and predicted in the units, of the old.
+    [(_, new)] = load_new([str(tmp_path / "data.npz")], model.preprocessing or {})
+    found = model.predict(new)
+    assert found.shape == (100, n)
+    assert root_mean_squared_error(values, found) < 20
+
+
+def test_data_whose_form_nobody_can_read(tmp_path: Path) -> None:
+    """What the data calls so may be anything: it must not cost the training's result."""
+
+    class Augmented(DigitsDataModule):
+        preprocessing: Any = nn.Identity()
+
+    data = Augmented(train_fraction=0.2)
+    model = train_final(BUILD, CHAIN, data, tmp_path / "model.ckpt", max_epochs=1)
+    assert model.preprocessing is None
+    assert load_checkpoint(tmp_path / "model.ckpt").preprocessing is None
 
 
 def test_checkpoint_knows_the_form_of_pictures(tmp_path: Path) -> None:
