@@ -35,7 +35,12 @@ class Inputs:
     def tensors(self) -> list[Tensor]:
         """All tensors."""
         found: list[Tensor] = []
-        self.map(lambda tensor: found.append(tensor) or tensor)  # type: ignore[func-returns-value]
+
+        def keep(tensor: Tensor) -> Tensor:
+            found.append(tensor)
+            return tensor
+
+        self.map(keep)
         return found
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Inputs:

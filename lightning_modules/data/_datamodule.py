@@ -107,7 +107,7 @@ class ImageDataModule(pl.LightningDataModule, abc.ABC):
 
     @property
     def task(self) -> str:
-        """Name of the task that the targets are for."""
+        """Name of the task that the targets are for; of values a subclass says "regression"."""
         return "classification"
 
     @abc.abstractmethod

@@ -87,9 +87,7 @@ class Classification(Task):
 
     def make_metrics(self) -> dict[str, torchmetrics.Metric]:
         # Averaged over samples ("micro"). The labels are checked once by the data, not here.
-        return {
-            "accuracy": MulticlassAccuracy(self.num_classes, average="micro", validate_args=False)
-        }
+        return {"accuracy": _Accuracy(self.num_classes, average="micro", validate_args=False)}
 
     def predict(self, output: Tensor) -> Tensor:
         return torch.softmax(output, dim=1)
@@ -106,6 +104,20 @@ class Classification(Task):
     @property
     def guess_loss(self) -> float:
         return math.log(self.num_classes)
+
+
+class _Accuracy(MulticlassAccuracy):
+    """The accuracy, which refuses real values in the place of classes."""
+
+    def update(self, output: Tensor, target: Tensor) -> None:
+        """Take a batch of outputs and targets."""
+        # Cross-entropy takes them for probabilities, so nothing else would tell.
+        if target.is_floating_point():
+            raise ValueError(
+                "Expected the targets to be classes, integers of shape (batch,), but got "
+                f"{target.dtype} of shape {tuple(target.shape)}."
+            )
+        super().update(output, target)
 
 
 TASK = Classification

@@ -141,3 +141,11 @@ def test_arguments_out_of_range(arguments: dict[str, Any], message: str) -> None
 def test_real_values_are_no_classes(shape: tuple[int, ...]) -> None:
     with pytest.raises((RuntimeError, ValueError)):
         TASK.loss(torch.zeros(8, 4), torch.randn(shape))
+
+
+def test_real_values_have_no_accuracy() -> None:
+    """Cross-entropy takes them for probabilities."""
+    metric = TASK.make_metrics()["accuracy"]
+    with pytest.raises(ValueError, match=r"to be classes, .* got torch.float32 of shape \(8, 4\)"):
+        metric.update(torch.zeros(8, 4), torch.randn(8, 4))
+    metric.update(torch.zeros(8, 4), torch.zeros(8, dtype=torch.int32))

@@ -412,9 +412,10 @@ def test_values_are_not_learned_as_classes(tmp_path: Path) -> None:
         evaluator = TrainingEvaluator(SMALL_CELL, data, task=task, metrics=["val_loss"])
         with pytest.raises(ValueError, match="`num_classes` or `class_names` .* got NpzDataMod"):
             evaluator(CELL)
-    for classes in (2, 3):
+    several = save_values(tmp_path / "several.npz", (2,))
+    for values in (data, several):
         forced = TrainingEvaluator(
-            SMALL_CELL, data, task=Classification(classes), metrics=["val_loss"]
+            SMALL_CELL, values, task=Classification(2), metrics=["val_loss"]
         )
         with pytest.raises((RuntimeError, ValueError)):
             forced(CELL)
