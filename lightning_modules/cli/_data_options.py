@@ -71,7 +71,7 @@ def _options_of(data: str, known: Collection[str]) -> list[DataOption]:
         return []
     hints: dict[str, Any] = {}
     texts: dict[str, str] = {}
-    for base in kind.__mro__:
+    for base in kind.__mro__[:-1]:  # All but `object`.
         if "__init__" in base.__dict__:
             hints = {**get_type_hints(base.__init__), **hints}  # type: ignore[misc]
         for parameter in docstring(base).params:

@@ -7,6 +7,7 @@ from lightning_modules.data._factory import check_preprocessing
 from lightning_modules.data._factory import find_data
 from lightning_modules.data._factory import load_new
 from lightning_modules.data._factory import make_datamodule
+from lightning_modules.data._factory import preprocessing_of
 from lightning_modules.data._factory import settings_of
 from lightning_modules.data._image_datamodule import ImageDataModule
 from lightning_modules.data._loader import TrainingBatch
@@ -41,6 +42,7 @@ __all__ = [
     "load_new",
     "make_datamodule",
     "make_transform",
+    "preprocessing_of",
     "read_tensor",
     "settings_of",
 ]

@@ -130,6 +130,13 @@ def load_new(files: Sequence[str], preprocessing: Mapping[str, Any]) -> Iterator
     yield from _reader(preprocessing).load_new(files, preprocessing)
 
 
+def preprocessing_of(datamodule: pl.LightningDataModule) -> dict[str, Any] | None:
+    """Return how new data gets the form of a data module's, None if nothing here can read it."""
+    found = getattr(datamodule, "preprocessing", None)
+    is_known = isinstance(found, Mapping) and found.get("kind") in DATA
+    return dict(found) if is_known else None  # type: ignore[arg-type]
+
+
 def check_preprocessing(preprocessing: Mapping[str, Any]) -> None:
     """Raise a ValueError unless a description of the form of data is one."""
     _reader(preprocessing).check_preprocessing(preprocessing)

@@ -13,9 +13,9 @@ import pytorch_lightning as pl
 from lightning_modules.backbone import Build
 from lightning_modules.tasks import Task
 from lightning_modules.training.checkpoint import CheckpointError
-from lightning_modules.training.checkpoint import FinishedModel
 from lightning_modules.training.checkpoint import load_checkpoint
 from lightning_modules.training.final import train_final
+from lightning_modules.training.finished import FinishedModel
 from lightning_modules.training.learner import MakeModule
 from optuna_nas.metrics import METRICS
 from optuna_nas.spaces import Architecture

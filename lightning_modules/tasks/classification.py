@@ -28,7 +28,7 @@ class Classification(Task):
     prediction probabilities (batch, num_classes).
 
     Args:
-        num_classes: Number of classes.
+        num_classes: Number of classes, at least 2: the loss of a single one is always 0.
         class_names: Their names in the order of the logits; by default their numbers.
         label_smoothing: In training steps alone, in [0, 1); Szegedy et al., CVPR 2016, section 7.
 
@@ -44,9 +44,9 @@ class Classification(Task):
 
     def __post_init__(self) -> None:
         names: Any = self.class_names
-        if type(self.num_classes) is not int or self.num_classes < 1:
+        if type(self.num_classes) is not int or self.num_classes < 2:
             raise ValueError(
-                f"Expected argument `num_classes` to be at least 1 but got {self.num_classes!r}."
+                f"Expected argument `num_classes` to be at least 2 but got {self.num_classes!r}."
             )
         if isinstance(names, str) or not all(isinstance(name, str) for name in names):
             raise ValueError(
@@ -90,9 +90,7 @@ class Classification(Task):
 
     def make_metrics(self) -> dict[str, torchmetrics.Metric]:
         # Averaged over samples ("micro"). The labels are checked once by the data, not here.
-        return {
-            "accuracy": MulticlassAccuracy(self.num_classes, average="micro", validate_args=False)
-        }
+        return {"accuracy": _Accuracy(self.num_classes, average="micro", validate_args=False)}
 
     def predict(self, output: Tensor) -> Tensor:
         return torch.softmax(output, dim=1)
@@ -109,6 +107,20 @@ class Classification(Task):
     @property
     def guess_loss(self) -> float:
         return math.log(self.num_classes)
+
+
+class _Accuracy(MulticlassAccuracy):
+    """The accuracy, which refuses real values in the place of classes."""
+
+    def update(self, output: Tensor, target: Tensor) -> None:
+        """Take a batch of outputs and targets."""
+        # Cross-entropy takes them for probabilities, so nothing else would tell.
+        if target.is_floating_point():
+            raise ValueError(
+                "Expected the targets to be classes, integers of shape (batch,), but got "
+                f"{target.dtype} of shape {tuple(target.shape)}."
+            )
+        super().update(output, target)
 
 
 TASK = Classification

@@ -23,13 +23,21 @@ class EpochFollower(pl.Callback):
         report: Told of each epoch.
         max_steps: Largest number of steps, -1 for no limit.
         wanted: What has to be among the logged values.
+        monitor: What has to be there for early stopping.
     """
 
-    def __init__(self, report: Report | None, max_steps: int, wanted: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        report: Report | None,
+        max_steps: int,
+        wanted: Sequence[str] = (),
+        monitor: str | None = None,
+    ) -> None:
         self.epochs: list[dict[str, float]] = []
         self._report = report
         self._max_steps = max_steps
         self._wanted = wanted
+        self._monitor = monitor
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -45,13 +53,16 @@ class EpochFollower(pl.Callback):
         """Keep and report the epoch's values; validation comes before this hook."""
         logged = dict(scalar_metrics(trainer))
         require_logged(self._wanted, logged)
+        require_logged([] if self._monitor is None else [self._monitor], logged, "monitor")
         self.epochs.append(logged)
         if self._report is not None and os.getpid() == self._process:
             self._report(trainer.current_epoch, logged)
 
 
-def require_logged(wanted: Sequence[str], logged: Mapping[str, float]) -> None:
-    """Raise a ValueError unless all wanted values were logged."""
+def require_logged(
+    wanted: Sequence[str], logged: Mapping[str, float], argument: str = "metrics"
+) -> None:
+    """Raise a ValueError unless all values that an argument names were logged."""
     missing = [name for name in wanted if name not in logged]
     if not missing:
         return
@@ -60,9 +71,10 @@ def require_logged(wanted: Sequence[str], logged: Mapping[str, float]) -> None:
             f"Expected argument `datamodule` to have validation data for {missing[0]}, but "
             "nothing was logged in a validation."
         )
+    costs = "cost metrics or " if argument == "metrics" else ""
     raise ValueError(
-        "Expected argument `metrics` to be cost metrics or names that the module logs each "
-        f"epoch, {sorted(logged)}, but got {missing[0]!r}."
+        f"Expected argument `{argument}` to be {costs}names that the module logs each epoch, "
+        f"{sorted(logged)}, but got {missing[0]!r}."
     )
 
 

@@ -1,26 +1,20 @@
-"""The finished model: one checkpoint file that holds all that is needed to predict with it."""
+"""The checkpoint of a finished model: one file with all that is needed to predict with it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field
+from contextlib import suppress
 import functools
 import hashlib
-import json
+import io
 from pathlib import Path
 from typing import Any
 
-from lightning_utilities.core.apply_func import apply_to_collection
 import pytorch_lightning as pl
-from pytorch_lightning.utilities.data import extract_batch_size
 import torch
-from torch import nn
-from torch.utils._pytree import tree_map
 
 from lightning_modules._files import temporary_beside
 from lightning_modules.backbone import Build
-from lightning_modules.inputs import device_of
 from lightning_modules.spaces import as_kit
 from lightning_modules.spaces import Kit
 from lightning_modules.spaces import SPACES
@@ -31,13 +25,14 @@ from lightning_modules.tasks import task_to_dict
 from lightning_modules.tasks import TASKS
 from lightning_modules.training._checkpoint_checks import check_description
 from lightning_modules.training._checkpoint_checks import check_weights
+from lightning_modules.training.finished import FinishedModel
 from lightning_modules.training.learner import Learner
 from lightning_modules.training.learner import MakeModule
 from optuna_nas import Architecture
 
 
 DESCRIPTION = "optuna_nas"
-"""Key of the description, see :class:`FinishedModel`, in the checkpoint's dict."""
+"""Key of the description of a :class:`FinishedModel` in the checkpoint's dict."""
 _FORMAT = 3
 _PREFIX = "network."
 
@@ -46,84 +41,25 @@ class CheckpointError(ValueError):
     """A checkpoint cannot be used; the message says which and why."""
 
 
-@dataclass(frozen=True, eq=False)
-class FinishedModel:
-    """A trained network with what is needed to use and to rebuild it.
-
-    Args:
-        network: The network in evaluation mode, or the Lightning module of the user's own.
-        architecture: The architecture.
-        task: What it was trained for; None for a module of the user's own.
-        preprocessing: How new data gets the form of the training data, see
-            :func:`~lightning_modules.data.load_new`; None if the data does not say.
-        test_metrics: What was measured on the test split, e.g. ``test_loss``.
-        network_info: How to rebuild the network, in plain JSON types: for the spaces of
-            :data:`~lightning_modules.registries.SPACES` the key ``"space"`` and the
-            ``"arguments"`` of its kit's backbone.
-    """
-
-    network: nn.Module
-    architecture: Architecture
-    task: Task | None
-    preprocessing: Mapping[str, Any] | None
-    test_metrics: Mapping[str, float]
-    network_info: Mapping[str, Any] = field(default_factory=dict)
-
-    def predict(self, inputs: Any, *, batch_size: int = 256) -> Any:
-        """Return the task's predictions, e.g. probabilities of shape (n, classes), on the CPU.
-
-        A module of the user's own predicts by its ``predict_step``.
-
-        Args:
-            inputs: A tensor of n samples, or a tuple or dict of tensors, in the form of the
-                training data, as :func:`~lightning_modules.data.load_new` makes them.
-            batch_size: Samples of a forward pass.
-
-        Raises:
-            ValueError: If ``inputs`` has another shape than the training data.
-        """
-        self._check_shape(inputs)
-        device = device_of(self.network)
-        length = extract_batch_size(inputs)
-        parts: list[Any] = []
-        with torch.inference_mode():
-            for start in range(0, length, batch_size):
-                batch = apply_to_collection(
-                    inputs,
-                    torch.Tensor,
-                    lambda tensor, start=start: tensor[start : start + batch_size].to(device),
-                )
-                predicted = self._predict(batch, start // batch_size)
-                parts.append(apply_to_collection(predicted, torch.Tensor, torch.Tensor.cpu))
-        return tree_map(lambda *tensors: torch.cat(tensors), parts[0], *parts[1:])
-
-    def _predict(self, batch: Any, number: int) -> Any:
-        if self.task is not None:
-            return self.task.predict(self.network(batch))
-        assert isinstance(self.network, pl.LightningModule)
-        return self.network.predict_step(batch, number)
-
-    def _check_shape(self, inputs: Any) -> None:
-        shape = (self.preprocessing or {}).get("input_shape")
-        if shape is not None and tuple(inputs.shape[1:]) != tuple(shape):
-            raise ValueError(
-                f"Expected argument `inputs` to have shape (n, *{tuple(shape)}) "
-                f"but got {tuple(inputs.shape)}."
-            )
-
-
 def describe_build(build: Build) -> dict[str, Any]:
     """Return the ``network_info`` of a partial of a known kit's backbone, else ``{}``."""
     if isinstance(build, BuildWithHead):
         build = build.build
-    if isinstance(build, functools.partial) and not build.args:
-        for name in SPACES:
+    if not isinstance(build, functools.partial) or build.args:
+        return {}
+    names: list[str] = []
+    for name in SPACES:
+        with suppress(ValueError):  # Of another package, which cannot be imported.
             if as_kit(name).backbone is build.func:
-                arguments = dict(build.keywords)
-                if "input_shape" in arguments:
-                    arguments["input_shape"] = list(arguments["input_shape"])
-                return {"space": name, "arguments": arguments}
-    return {}
+                names.append(name)
+    if not names:
+        return {}
+    # A space before its variations, which share its backbone.
+    space = min(names, key=lambda name: as_kit(name).make_space().name != name)
+    arguments = dict(build.keywords)
+    if "input_shape" in arguments:
+        arguments["input_shape"] = list(arguments["input_shape"])
+    return {"space": space, "arguments": arguments}
 
 
 def save_checkpoint(trainer: pl.Trainer, model: FinishedModel, path: Path) -> None:
@@ -142,8 +78,8 @@ def save_checkpoint(trainer: pl.Trainer, model: FinishedModel, path: Path) -> No
         if not trainer.is_global_zero:
             return
         content = torch.load(temporary, map_location="cpu", weights_only=False)  # Our own file.
-        for key in [k for k in content if k.startswith(("datamodule_", "hyper_parameters"))]:
-            if not _is_plain(content[key]):  # It could not be loaded without executing pickles.
+        for key in [key for key in content if key != "state_dict"]:
+            if not _is_safe(content[key]):
                 del content[key]
         content[DESCRIPTION] = _describe(model)
         torch.save(content, temporary)
@@ -183,10 +119,11 @@ def load_checkpoint(
         raise CheckpointError(f"Expected {path} to be a checkpoint but got no such file.")
     check_digest(path)
     content, description = _read(path)
+    own = any(given is not None for given in (build, kit, module, task))
     try:
         if build is None:
             build = _build_of(path, description["network"], kit)
-        return _fitting(path, content, description, build, module, task)
+        return _fitting(path, content, description, build, module, task, own=own)
     except CheckpointError:
         raise
     except Exception as error:  # Of many kinds, as builders trust their arguments.
@@ -203,8 +140,20 @@ def _fitting(
     build: Build,
     module: MakeModule | None,
     task: type[Task] | None,
+    *,
+    own: bool,
 ) -> FinishedModel:
-    """Return the model whose parts fit together, or raise whatever they raise."""
+    """Return the model whose parts fit together, or raise whatever they raise.
+
+    Args:
+        path: The checkpoint.
+        content: What is in it.
+        description: The description of the model.
+        build: Makes the backbone or network.
+        module: The class of the user's own Lightning module.
+        task: The class of the user's own task.
+        own: Whether code of the user's own makes a part.
+    """
     check_description(description)
     architecture = Architecture.from_json(description["architecture"])
     found = None if description["task"] is None else task_from_dict(description["task"], task)
@@ -231,7 +180,7 @@ def _fitting(
             output_shape=None if found is None else found.output_shape,
         )
     except RuntimeError:
-        if str(description["network"].get("space")) in SPACES:  # Anybody else's may need values.
+        if not own:  # Code of the user's own may need values.
             raise
     # Made once more, as buffers that are not among the weights have values now.
     network = make()
@@ -259,10 +208,14 @@ def _describe(model: FinishedModel) -> dict[str, Any]:
     }
 
 
-def _is_plain(value: object) -> bool:
+def _is_safe(value: object) -> bool:
+    """Tell whether a value can be loaded without executing code that a file names."""
+    file = io.BytesIO()
     try:
-        json.dumps(value)
-    except (TypeError, ValueError):
+        torch.save(value, file)
+        file.seek(0)
+        torch.load(file, weights_only=True)
+    except Exception:  # Of many kinds, as a value of the user's own may do anything.
         return False
     return True
 

@@ -24,7 +24,8 @@ def select_device(accelerator: str, devices: int | str | list[int]) -> torch.dev
     if accelerator == "cpu" or found is None:
         return torch.device("cpu")
     if found.type == "cuda":
-        return torch.device("cuda", devices[0] if isinstance(devices, list) and devices else 0)
+        numbers = _numbers(devices)
+        return torch.device("cuda", numbers[0] if numbers else 0)
     return found
 
 
@@ -41,24 +42,33 @@ def strategy_for(devices: int | str | list[int]) -> str:
     Lightning's own choice would start the whole program again for each further device.
 
     Args:
-        devices: A number, a list such as ``"0,1"``, or ``"auto"``.
+        devices: How many, a list of which, such as ``"0,1"`` or ``[0, 1]``, or ``"auto"``.
 
     Raises:
         ValueError: If there are fewer devices, or it is no number or list of them.
     """
-    text = ",".join(map(str, devices)) if isinstance(devices, list) else str(devices)
-    if not re.fullmatch(r"auto|-?\d+|\d+,|\d+(,\d+)+", text):
+    if not isinstance(devices, list) and not re.fullmatch(
+        r"auto|-?\d+|\d+,|\d+(,\d+)+", str(devices)
+    ):
         raise ValueError(
             "Expected argument `devices` to be a number, a list such as 0,1 or auto "
-            f"but got {text!r}."
+            f"but got {devices!r}."
         )
     available = torch.cuda.device_count() or os.cpu_count() or 1
-    if text in ("auto", "-1"):
+    numbers = _numbers(devices)
+    if numbers is not None:
+        count = len(numbers)
+    elif str(devices) in ("auto", "-1"):
         count = torch.cuda.device_count() or 1
-    elif "," in text:
-        count = len(text.rstrip(",").split(","))
     else:
-        count = int(text)
+        count = int(str(devices))
     if not 1 <= count <= available:
         raise ValueError(f"Expected argument `devices` to be 1 to {available} but got {devices}.")
     return "auto" if count == 1 else "ddp_spawn"
+
+
+def _numbers(devices: int | str | list[int]) -> list[int] | None:
+    """Return which devices are listed, None if they are not."""
+    if isinstance(devices, str) and "," in devices:
+        return [int(number) for number in devices.split(",") if number]
+    return devices if isinstance(devices, list) else None

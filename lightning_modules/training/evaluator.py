@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Mapping
 from collections.abc import Sequence
-import copy
 import threading
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import EarlyStopping
 from torch import nn
 
 from lightning_modules._checks import check_at_least
@@ -27,19 +23,12 @@ from lightning_modules.supernet._supernet import Supernet
 from lightning_modules.tasks import make_task
 from lightning_modules.tasks import Task
 from lightning_modules.tasks import task_class
-from lightning_modules.training._follower import DivergenceGuard
-from lightning_modules.training._follower import EpochFollower
-from lightning_modules.training._follower import require_logged
+from lightning_modules.training._fitting import Fitting
 from lightning_modules.training.device import select_device
 from lightning_modules.training.learner import Learner
 from lightning_modules.training.learner import MakeModule
 from lightning_modules.training.random_state import evaluation
 from lightning_modules.training.random_state import RANDOM_STATE
-from lightning_modules.training.trainer import make_trainer
-from lightning_modules.training.trainer import quiet
-from lightning_modules.training.trainer import release
-from lightning_modules.training.trainer import run_trainer
-from lightning_modules.training.trainer import scalar_metrics
 from optuna_nas import Architecture
 from optuna_nas import Constraint
 from optuna_nas import Evaluation
@@ -150,12 +139,21 @@ class TrainingEvaluator:
             metrics = [kind.primary()]
         self.metrics = _checked_metrics(metrics, kind, datamodule)
         self._trained = [name for name in self.metrics if name not in cost_names()]
-        self._patience = early_stopping_patience
-        default = kind.primary() if kind is not None else next(iter(self._trained), "val_loss")
-        self._monitor = (
-            METRICS.parse(monitor or default, "monitor") if monitor else (METRICS.get(default))
+        stops = early_stopping_patience is not None or monitor is not None
+        watched = monitor or next(iter(self._trained), None)
+        self._fitting = Fitting(
+            wanted=self._trained,
+            max_epochs=max_epochs,
+            max_steps=max_steps,
+            patience=early_stopping_patience,
+            monitor=METRICS.parse(watched, "monitor") if stops and watched else None,
+            arguments={
+                "accelerator": accelerator,
+                "devices": devices,
+                "strategy": strategy,
+                "precision": precision,
+            },
         )
-        _check_limits(max_epochs, max_steps, early_stopping_patience)
         for name, value, least in [
             ("seed", seed, 0),
             ("latency_batch_size", latency_batch_size, 1),
@@ -163,14 +161,6 @@ class TrainingEvaluator:
             ("latency_threads", latency_threads, 1),
         ]:
             check_at_least(name, value, least)
-        self._trainer_arguments: dict[str, Any] = {
-            "accelerator": accelerator,
-            "devices": devices,
-            "strategy": strategy,
-            "precision": precision,
-            "max_epochs": max_epochs,
-            "max_steps": max_steps,
-        }
         self.datamodule = datamodule
         self.inherit_weights = inherit_weights
         self.seed = seed
@@ -179,7 +169,7 @@ class TrainingEvaluator:
             self.device,
             batch_size=latency_batch_size,
             throughput_batch_size=throughput_batch_size,
-            training_batch_size=getattr(datamodule, "batch_size", 1),
+            training_batch_size=getattr(datamodule, "batch_size", None) or 1,
             threads=latency_threads,
         )
         meter.check(self.metrics)
@@ -264,7 +254,8 @@ class TrainingEvaluator:
             sample = self._one_sample(architecture, network)
             measured |= self.costs.meter.measure(wanted, network, sample)
         if self._trained:
-            measured |= self._train(network, report)
+            module = self.learner.lightning(network)
+            measured |= self._fitting.run(module, self.datamodule, report)
         return measured
 
     def _set_up(self) -> None:
@@ -295,31 +286,6 @@ class TrainingEvaluator:
                     self._sample = inputs_of(network, batch).map(lambda tensor: tensor[:1])
             return self._sample
 
-    def _train(self, network: nn.Module, report: Report | None) -> Mapping[str, float]:
-        module = self.learner.lightning(network)
-        monitored = [self._monitor.name] if self._patience is not None else []
-        follower = EpochFollower(
-            report, self._trainer_arguments["max_steps"], [*self._trained, *monitored]
-        )
-        callbacks: list[pl.Callback] = [DivergenceGuard(), follower]
-        if self._patience is not None:
-            mode = "max" if self._monitor.maximize else "min"
-            callbacks.append(
-                EarlyStopping(self._monitor.name, mode=mode, patience=self._patience, strict=False)
-            )
-        with quiet():
-            trainer = make_trainer(callbacks=callbacks, **self._trainer_arguments)
-            try:
-                run_trainer(trainer.fit, module, datamodule=copy.copy(self.datamodule))
-                last = scalar_metrics(trainer)
-            finally:
-                release(trainer, module)
-        if self._patience is not None and follower.epochs:
-            pick: Callable[..., Mapping[str, float]] = max if self._monitor.maximize else min
-            return pick(follower.epochs, key=lambda logged: logged[self._monitor.name])
-        require_logged(self._trained, last)
-        return last
-
 
 def _checked_metrics(
     metrics: Sequence[str] | None, task: type[Task] | None, datamodule: pl.LightningDataModule
@@ -339,20 +305,6 @@ def _checked_metrics(
             f"{trained} need it, but got one with `train_on_validation`."
         )
     return tuple(metrics)
-
-
-def _check_limits(max_epochs: int, max_steps: int, patience: int | None) -> None:
-    """Raise a ValueError if a limit of the training is out of its range."""
-    check_at_least("max_epochs", max_epochs, 1)
-    if max_steps < 1 and max_steps != -1:
-        raise ValueError(
-            f"Expected argument `max_steps` to be at least 1, or -1, but got {max_steps}."
-        )
-    if patience is not None and patience < 1:
-        raise ValueError(
-            "Expected argument `early_stopping_patience` to be at least 1, or None, "
-            f"but got {patience}."
-        )
 
 
 def _check_supernet(supernet: Supernet, architecture: Architecture) -> None:

@@ -14,14 +14,15 @@ import torch
 
 from lightning_modules._checks import check_at_least
 from lightning_modules.backbone import Build
+from lightning_modules.data import preprocessing_of
 from lightning_modules.tasks import make_task
 from lightning_modules.tasks import Task
 from lightning_modules.training._follower import DivergenceGuard
 from lightning_modules.training.checkpoint import describe_build
-from lightning_modules.training.checkpoint import FinishedModel
 from lightning_modules.training.checkpoint import save_checkpoint
 from lightning_modules.training.device import empty_accelerator
 from lightning_modules.training.device import select_device
+from lightning_modules.training.finished import FinishedModel
 from lightning_modules.training.learner import Learner
 from lightning_modules.training.learner import MakeModule
 from lightning_modules.training.module import TaskModule
@@ -108,6 +109,9 @@ def train_final(
         optimizer=optimizer,
         schedule=schedule,
     )
+    # Before the training, so that no mistake here can cost its result.
+    preprocessing = preprocessing_of(datamodule)
+    network_info = describe_build(build) if network_info is None else network_info
     device = select_device(accelerator, devices)
     try:
         with RANDOM_STATE.kept(device), quiet():
@@ -127,9 +131,9 @@ def train_final(
                 trained.network.eval() if isinstance(trained, TaskModule) else trained.eval(),
                 architecture,
                 learner.task,
-                getattr(datamodule, "preprocessing", None),
+                preprocessing,
                 _test(trainer, trained, datamodule, device),
-                describe_build(build) if network_info is None else network_info,
+                network_info,
             )
             save_checkpoint(trainer, model, Path(path))
     finally:

@@ -163,9 +163,9 @@ class TaskModule(pl.LightningModule):
         for metric in metrics.values():
             assert isinstance(metric, Metric)
             metric.update(output, targets)
-        values: dict[str, Any] = {f"{stage}_loss": self.task.loss(output, targets)}
+        values: dict[str, Any] = {f"{stage}_{name}": metric for name, metric in metrics.items()}
         self.log_dict(
-            values | {f"{stage}_{name}": metric for name, metric in metrics.items()},
+            values | {f"{stage}_loss": self.task.loss(output, targets)},
             on_step=False,
             on_epoch=True,
             prog_bar=True,

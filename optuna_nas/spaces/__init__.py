@@ -35,6 +35,7 @@ from optuna_nas.spaces.mobile import MobilePlan
 from optuna_nas.spaces.mobile import MobileSpace
 from optuna_nas.spaces.mobile import MobileStage
 from optuna_nas.spaces.mobile import scaled_depth
+from optuna_nas.spaces.tabular import TabularSpace
 
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "NAS_BENCH_201_OPERATIONS",
     "SearchSpace",
     "SubSpace",
+    "TabularSpace",
     "chain_layers",
     "choice_at",
     "choices_of",

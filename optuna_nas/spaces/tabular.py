@@ -18,9 +18,9 @@ from optuna_nas.spaces._space import SearchSpace
 FAMILIES = ("mlp", "resnet", "ft-transformer")
 """The networks of Gorishniy et al., NeurIPS 2021, sections 3.1 to 3.3."""
 EMBEDDINGS = ("none", "linear", "periodic", "piecewise")
-"""How a number becomes a vector (Gorishniy et al., NeurIPS 2022): not at all, by a linear layer and
-ReLU, by sines and cosines of learned frequencies (section 3.3), or by its place among quantiles
-(section 3.2)."""
+"""How a number becomes a vector (Gorishniy et al., NeurIPS 2022): not at all, by a linear layer
+and ReLU, by sines and cosines of learned frequencies (section 3.3), or by its place among
+quantiles (section 3.2)."""
 
 _LAYERS = ("normalisation", "activation")
 

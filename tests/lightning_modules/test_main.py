@@ -1,4 +1,4 @@
-"""Lightning's command line, and the classifier that it makes from a string."""
+"""Lightning's command line, and the module that it makes from a string."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
 from lightning_modules import __main__ as command_line
-from lightning_modules.training.architecture_classifier import ArchitectureClassifier
-from lightning_modules.training.architecture_classifier import read_architecture
-from optuna_nas.spaces import DARTS_V2
-from optuna_nas.spaces import MOBILENET_V3_LARGE
+from lightning_modules import ArchitectureModule
+from lightning_modules import Classification
+from lightning_modules import Regression
 
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's, of loggers and jsonargparse.
@@ -68,7 +68,7 @@ def test_fit_then_test(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_config_can_be_run_again(folder: Path) -> None:
-    architecture = [f"--model.architecture={CELL}", "--model.builder_arguments.channels=4"]
+    architecture = [f"--model.architecture={CELL}", "--model.sizes.channels=4"]
     command_line.main(["fit", *architecture, *QUICK, "--trainer.max_epochs=1"])
     [config] = folder.rglob("config.yaml")
     settings = yaml.safe_load(config.read_text())
@@ -78,15 +78,16 @@ def test_config_can_be_run_again(folder: Path) -> None:
     assert len(list(folder.rglob("config.yaml"))) == 2
 
 
-def test_checkpoint_alone_makes_the_classifier(folder: Path) -> None:
+def test_checkpoint_alone_makes_the_module(folder: Path) -> None:
     words = [
         f"--model.architecture={CELL}",
-        "--model.builder_arguments={channels: 4, cells_per_stage: 1}",
+        "--model.sizes={channels: 4, cells_per_stage: 1}",
     ]
     command_line.main(["fit", *words, *QUICK, "--trainer.max_epochs=1"])
     [checkpoint] = folder.rglob("*.ckpt")
-    classifier = ArchitectureClassifier.load_from_checkpoint(checkpoint)
-    assert classifier(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    module = ArchitectureModule.load_from_checkpoint(checkpoint)
+    assert module.task == Classification(10, tuple("0123456789"))
+    assert module(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
     command_line.main(["validate", *words, *QUICK, f"--ckpt_path={checkpoint}"])
 
 
@@ -114,8 +115,8 @@ def test_loggers_without_a_folder(folder: Path, logger: list[str]) -> None:
         (["fit", "--model.architecture=|none~0|"], "of the space cell: Expected argument `text`"),
         (["fit"], "architecture"),
         (
-            ["fit", "--model.architecture=C", "--model.builder_arguments.channels=3"],
-            "`builder_arguments` to fit",
+            ["fit", "--model.architecture=C", "--model.sizes.channels=3"],
+            "`sizes` to fit",
         ),
         (["fit", "--model.architecture=C", "--model.optimizer=adam"], "`optimizer` to be one of"),
         (["predict", "--model.architecture=C"], "predict_dataloader"),
@@ -130,10 +131,16 @@ def test_wrong_input_is_one_sentence_and_status_2(
     assert message in capsys.readouterr().err
 
 
-def test_read_architecture() -> None:
-    assert read_architecture("C-C-S-O").space == "chain"
-    assert read_architecture(CELL).space == "cell"
-    assert read_architecture(DARTS_V2).space == "darts"
-    assert read_architecture(MOBILENET_V3_LARGE).space == "mobile"
-    with pytest.raises(ValueError, match=r"but got 'x'\. As an architecture of the space chain: "):
-        read_architecture("x")
+@pytest.mark.parametrize("n", [1, 2])
+def test_the_data_says_the_task(folder: Path, capsys: pytest.CaptureFixture[str], n: int) -> None:
+    targets = np.arange(60.0 * n).reshape(60, n)
+    np.savez("data.npz", X=np.zeros((60, 8, 8), np.uint8), y=targets[:, 0] if n == 1 else targets)
+    data = ["--data=NpzDataModule", "--data.path=data.npz", *QUICK[2:]]
+    words = ["--model.architecture=C-S", *data]
+    command_line.main(["fit", *words, "--trainer.max_epochs=1"])
+    [checkpoint] = folder.rglob("*.ckpt")
+    task = ArchitectureModule.load_from_checkpoint(checkpoint).task
+    assert isinstance(task, Regression)
+    assert task.n_outputs == n
+    command_line.main(["test", *words, f"--ckpt_path={checkpoint}"])
+    assert "test_rmse" in capsys.readouterr().out

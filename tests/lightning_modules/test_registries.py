@@ -20,9 +20,9 @@ def test_listing_names_imports_no_torch() -> None:
 
 
 def test_names_of_spaces() -> None:
-    names = ["cell", "chain", "darts", "efficientnet", "fbnet", "mobile", "mobilenet-v3", "nasnet"]
-    assert SPACES.names == names
-    for name in names:
+    names = {"cell", "chain", "darts", "efficientnet", "fbnet", "mobile", "mobilenet-v3", "nasnet"}
+    assert names <= set(SPACES.names)
+    for name in SPACES.names:
         kit = SPACES.get(name)
         assert is_kit(kit)
         assert SPACES.name_of(kit) == name

@@ -59,8 +59,8 @@ class LinearEmbedding(nn.Module):
 class PeriodicEmbedding(nn.Module):
     """Sines and cosines of learned frequencies, a linear layer, ReLU.
 
-    Gorishniy et al., NeurIPS 2022, section 3.3, equation 2 ("PLR"): of a number x they are those of
-    2 pi c x, with c drawn from a normal distribution at first.
+    Gorishniy et al., NeurIPS 2022, section 3.3, equation 2 ("PLR"): of a number x they are those
+    of 2 pi c x, with c drawn from a normal distribution at first.
 
     Args:
         n_columns: Number of columns.

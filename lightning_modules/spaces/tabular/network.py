@@ -224,7 +224,9 @@ def build_table_backbone(
             CategoryEmbedding(categories, size) if categories else None,
             flat=False,
         )
-        return TableBackbone(columns, FTTransformer(size, architecture["layers"], dropout), size)
+        return TableBackbone(
+            columns, FTTransformer(size, int(architecture["layers"]), dropout), size
+        )
     size = int(architecture.get("embedding_size", 1))
     columns = Columns(
         n_numbers,
@@ -234,7 +236,7 @@ def build_table_backbone(
     )
     n_in, width = n_numbers * size + len(categories) * _CATEGORY_SIZE, int(architecture["width"])
     make = _resnet if architecture["family"] == "resnet" else _mlp
-    body = make(
+    layers = make(
         n_in,
         width,
         int(architecture["depth"]),
@@ -242,7 +244,7 @@ def build_table_backbone(
         str(architecture["activation"]),
         dropout,
     )
-    return TableBackbone(columns, body, width)
+    return TableBackbone(columns, layers, width)
 
 
 def _numbers(

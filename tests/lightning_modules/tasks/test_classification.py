@@ -117,9 +117,9 @@ def test_data_without_classes(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("argument", "value", "message"),
     [
-        ("num_classes", 0, "at least 1 but got 0"),
-        ("num_classes", 2.0, "at least 1 but got 2.0"),
-        ("num_classes", True, "at least 1 but got True"),
+        ("num_classes", 0, "at least 2 but got 0"),
+        ("num_classes", 2.0, "at least 2 but got 2.0"),
+        ("num_classes", True, "at least 2 but got True"),
         ("class_names", ("a", "b"), "3 names but got 2"),
         ("class_names", "abc", "a list of texts but got 'abc'"),
         ("class_names", (1, 2, 3), "a list of texts but got"),

@@ -14,22 +14,31 @@ import time
 from typing import Any
 import weakref
 
+import numpy as np
 import optuna
 import pytest
 import pytorch_lightning as pl
+from sklearn.metrics import mean_absolute_error
+from sklearn.metrics import mean_squared_error
+from sklearn.metrics import r2_score
+from sklearn.metrics import root_mean_squared_error
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 from torch.utils.data import TensorDataset
 
-from lightning_modules import build_cell_network
-from lightning_modules import build_chain_network
+from lightning_modules import build_cell_backbone
+from lightning_modules import build_chain_backbone
+from lightning_modules import Classification
 from lightning_modules import count_macs
 from lightning_modules import count_params
+from lightning_modules import Regression
 from lightning_modules import TrainingEvaluator
 from lightning_modules.data import DigitsDataModule
+from lightning_modules.data import NpzDataModule
 from lightning_modules.data import Split
-from lightning_modules.training import trainer as _training
+from lightning_modules.training import _fitting
+from lightning_modules.training.learner import Learner
 from optuna_nas import Architecture
 from optuna_nas import ArchitectureObjective
 from optuna_nas import CellSpace
@@ -38,8 +47,8 @@ from optuna_nas import ChainSpace
 
 SPACE = ChainSpace()
 CHAIN = SPACE.from_string("C8k3-Smax2-O32")
-SHAPE: dict[str, Any] = {"input_shape": (1, 8, 8), "num_classes": 10}
-BUILD = functools.partial(build_chain_network, **SHAPE)
+SHAPE: dict[str, Any] = {"input_shape": (1, 8, 8)}
+BUILD = functools.partial(build_chain_backbone, **SHAPE)
 EPOCHS = ("val_accuracy", "val_loss", "train_loss")
 
 
@@ -73,14 +82,16 @@ def digits() -> SearchOnlyDigits:
     return SearchOnlyDigits(train_fraction=0.3)
 
 
-def collect(evaluator: TrainingEvaluator) -> tuple[Mapping[str, float], list[Mapping[str, float]]]:
+def collect(
+    evaluator: TrainingEvaluator, architecture: Architecture = CHAIN
+) -> tuple[Mapping[str, float], list[Mapping[str, float]]]:
     reports: list[Mapping[str, float]] = []
 
     def report(epoch: int, metrics: Mapping[str, float]) -> None:
         assert epoch == len(reports)
         reports.append(dict(metrics))
 
-    return evaluator(CHAIN, report=report).metrics, reports
+    return evaluator(architecture, report=report).metrics, reports
 
 
 # Values.
@@ -90,7 +101,7 @@ def test_all_metrics_in_the_order_asked_for(digits: SearchOnlyDigits) -> None:
     metrics = ("macs", "val_accuracy", "params", "latency_ms", "throughput", "val_loss")
     evaluator = TrainingEvaluator(BUILD, digits, metrics=metrics, max_epochs=2)
     measured, reports = collect(evaluator)
-    network = BUILD(CHAIN)
+    network = Classification(10).network(BUILD(CHAIN))
     assert tuple(measured) == metrics
     assert measured["params"] == count_params(network)
     assert measured["macs"] == count_macs(network, (1, 8, 8))
@@ -125,6 +136,29 @@ def test_early_stopping_returns_the_best_epoch(digits: SearchOnlyDigits) -> None
     assert measured == reports[accuracies.index(max(accuracies))]
 
 
+def test_early_stopping_follows_the_first_trained_metric(digits: SearchOnlyDigits) -> None:
+    settings: dict[str, Any] = {"max_epochs": 20, "schedule": "constant", "learning_rate": 0.1}
+    for metrics, name, best in [
+        (["params", "val_loss", "val_accuracy"], "val_loss", min),
+        (["macs", "val_accuracy", "val_loss"], "val_accuracy", max),
+    ]:
+        measured, reports = collect(
+            TrainingEvaluator(
+                BUILD, digits, metrics=metrics, early_stopping_patience=1, **settings
+            )
+        )
+        values = [report[name] for report in reports]
+        assert measured[name] == best(values)
+        assert values[-1] != best(values)
+        assert len(reports) < 20
+
+
+def test_what_early_stopping_cannot_follow(digits: SearchOnlyDigits) -> None:
+    evaluator = TrainingEvaluator(BUILD, digits, monitor="val_f1", early_stopping_patience=1)
+    with pytest.raises(ValueError, match="`monitor` to be names that the module logs .*'val_f1'"):
+        evaluator(CHAIN)
+
+
 @pytest.mark.parametrize(("max_steps", "n_epochs"), [(1, 1), (4, 1), (6, 2), (100, 3)])
 def test_validation_follows_the_last_step(
     digits: SearchOnlyDigits, max_steps: int, n_epochs: int
@@ -142,7 +176,7 @@ def test_cost_metrics_alone_train_nothing(
     def fail(**arguments: Any) -> pl.Trainer:
         raise AssertionError("A trainer was made.")
 
-    monkeypatch.setattr(_training, "make_trainer", fail)
+    monkeypatch.setattr(_fitting, "make_trainer", fail)
     evaluator = TrainingEvaluator(BUILD, digits, metrics=("params", "latency_ms"))
     measured, reports = collect(evaluator)
     assert set(measured) == {"params", "latency_ms"}
@@ -156,9 +190,7 @@ def test_cost_metrics_alone_train_nothing(
 
 @pytest.mark.parametrize("data", [SearchOnlyDigits(train_fraction=0.3), PlainDataModule()])
 def test_same_seed_same_result(data: Any) -> None:
-    build = functools.partial(
-        build_chain_network, input_shape=data.input_shape, num_classes=len(data.class_names)
-    )
+    build = functools.partial(build_chain_backbone, input_shape=data.input_shape)
 
     def measure(**arguments: Any) -> Mapping[str, float]:
         return TrainingEvaluator(build, data, metrics=EPOCHS, **arguments)(CHAIN).metrics
@@ -298,6 +330,103 @@ def test_overhead_of_a_trial(digits: SearchOnlyDigits) -> None:
     assert min(durations) < 0.15
 
 
+# Regression.
+
+CELL = CellSpace().from_string(
+    "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|"
+)
+SMALL_CELL = functools.partial(
+    build_cell_backbone, input_shape=(1, 6, 6), channels=4, cells_per_stage=1, stages=2
+)
+
+
+def save_values(path: Path, shape: tuple[int, ...]) -> NpzDataModule:
+    """Write images with the brightness of their halves, in units of their own."""
+    rng = np.random.default_rng(0)
+    brightness = rng.normal(size=(200, 2))
+    images = np.repeat(brightness, 3, axis=1)[:, None, :] + 0.1 * rng.normal(size=(200, 6, 6))
+    values = brightness * [20.0, 0.01] + [1000.0, -1.0]
+    np.savez(path, X=images, y=values[:, 0] if shape == () else values[:, : shape[0]])
+    return NpzDataModule(path, batch_size=20, eval_batch_size=17)
+
+
+def networks_made(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
+    """Return the list to which the networks of trials are added."""
+    made: list[nn.Module] = []
+    make = Learner.__call__
+
+    def remember(self: Learner, architecture: Architecture) -> nn.Module:
+        made.append(make(self, architecture))
+        return made[-1]
+
+    monkeypatch.setattr(Learner, "__call__", remember)
+    return made
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2,)])
+def test_metrics_of_a_regression_are_right(
+    shape: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = save_values(tmp_path / "values.npz", shape)
+    made = networks_made(monkeypatch)
+    names = ["val_rmse", "val_mae", "val_r2", "val_loss", "train_loss"]
+    found, reports = collect(
+        TrainingEvaluator(SMALL_CELL, data, metrics=names, max_epochs=8, accelerator="cpu"), CELL
+    )
+    assert found == reports[-1]
+    images, targets = map(torch.cat, zip(*data.val_dataloader(), strict=True))
+    assert len(targets) == 40
+    task = Regression.from_data(data)
+    with torch.no_grad():
+        output = made[-1].eval()(images)
+    predicted, targets = task.predict(output), targets.reshape(40, -1)
+    assert found["val_rmse"] == pytest.approx(
+        root_mean_squared_error(targets, predicted), rel=1e-3
+    )
+    assert found["val_mae"] == pytest.approx(mean_absolute_error(targets, predicted), rel=1e-3)
+    assert found["val_r2"] == pytest.approx(r2_score(targets, predicted), abs=1e-3)
+    scaled = (targets - torch.tensor(task.mean)) / torch.tensor(task.std)
+    assert found["val_loss"] == pytest.approx(mean_squared_error(scaled, output), rel=1e-3)
+    # It has learned more than the mean.
+    assert found["val_r2"] > 0.5
+    assert found["val_loss"] < 0.5
+    assert found["train_loss"] < 0.5
+
+
+def test_a_search_of_a_regression_follows_the_error(tmp_path: Path) -> None:
+    data = save_values(tmp_path / "values.npz", ())
+    evaluator = TrainingEvaluator(SMALL_CELL, data, accelerator="cpu")
+    assert evaluator.metrics == ("val_rmse",)
+    objective = ArchitectureObjective(CellSpace(), evaluator)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(objective, n_trials=2)
+    assert all(trial.value is not None and trial.value > 0 for trial in study.trials)
+
+
+def test_values_are_not_learned_as_classes(tmp_path: Path) -> None:
+    """With one class the loss was 0, whatever the network said, and nothing was told."""
+    data = save_values(tmp_path / "values.npz", (1,))
+    with pytest.raises(ValueError, match="`num_classes` to be at least 2 but got 1"):
+        Classification(1)
+    for task in ("classification", Classification):
+        evaluator = TrainingEvaluator(SMALL_CELL, data, task=task, metrics=["val_loss"])
+        with pytest.raises(ValueError, match="`class_names` or `num_classes`, but got NpzDataMod"):
+            evaluator(CELL)
+    several = save_values(tmp_path / "several.npz", (2,))
+    for values in (data, several):
+        forced = TrainingEvaluator(
+            SMALL_CELL, values, task=Classification(2), metrics=["val_loss"]
+        )
+        with pytest.raises((RuntimeError, ValueError)):
+            forced(CELL)
+
+
+def test_classes_are_not_learned_as_values(digits: SearchOnlyDigits) -> None:
+    evaluator = TrainingEvaluator(BUILD, digits, task="regression")
+    with pytest.raises(ValueError, match="`datamodule` to have values to predict .* got Search"):
+        evaluator(CHAIN)
+
+
 # Other devices and processes.
 
 
@@ -306,14 +435,14 @@ def test_two_processes_share_a_trial() -> None:
     # Of a cell with a dead convolution, which must not make the gradients wait for each other.
     script = """
 import functools
-from lightning_modules import TrainingEvaluator, build_cell_network
+from lightning_modules import TrainingEvaluator, build_cell_backbone
 from lightning_modules.data import DigitsDataModule
 from optuna_nas import CellSpace
 cell = CellSpace().from_string(
     "|nor_conv_3x3~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
 )
 build = functools.partial(
-    build_cell_network, input_shape=(1, 8, 8), num_classes=10, channels=4, cells_per_stage=1
+    build_cell_backbone, input_shape=(1, 8, 8), channels=4, cells_per_stage=1
 )
 evaluator = TrainingEvaluator(
     build, DigitsDataModule(), accelerator="cpu", devices=2, strategy="ddp_fork"
@@ -339,7 +468,7 @@ def test_trial_on_a_gpu(digits: SearchOnlyDigits) -> None:
     before = torch.cuda.memory_allocated()
     state = torch.cuda.get_rng_state()
     evaluator = TrainingEvaluator(
-        functools.partial(build_cell_network, **SHAPE, channels=8, cells_per_stage=1),
+        functools.partial(build_cell_backbone, **SHAPE, channels=8, cells_per_stage=1),
         digits,
         metrics=("val_accuracy", "latency_ms", "throughput"),
         accelerator="gpu",
@@ -372,6 +501,12 @@ def test_trial_on_a_gpu(digits: SearchOnlyDigits) -> None:
         ("throughput_batch_size", 0),
         ("learning_rate", -1.0),
         ("optimizer", "adam"),
+        ("schedule", "linear"),
+        ("weight_decay", -1.0),
+        ("latency_threads", 0),
+        ("task", "sorting"),
+        ("monitor", "val_accuracy:up"),
+        ("monitor", ":"),
     ],
 )
 def test_arguments_out_of_range(argument: str, value: Any) -> None:
@@ -393,7 +528,8 @@ def test_data_without_validation_or_shape() -> None:
     class Shapeless(pl.LightningDataModule):
         pass
 
-    with pytest.raises(ValueError, match="`input_shape` and `num_classes` but got Shapeless"):
+    known = "`datamodule` to have classes for classification, by its attribute `class_names` or"
+    with pytest.raises(ValueError, match=f"{known} `num_classes`, but got Shapeless"):
         TrainingEvaluator(BUILD, Shapeless(), metrics=["params"])(CHAIN)
 
 

@@ -7,18 +7,23 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 import pytest
+from sklearn.metrics import root_mean_squared_error
 import torch
 from torch import nn
 
-from lightning_modules import build_cell_network
-from lightning_modules import build_chain_network
+from lightning_modules import build_cell_backbone
+from lightning_modules import build_chain_backbone
 from lightning_modules import load_checkpoint
+from lightning_modules import Regression
 from lightning_modules import train_final
 from lightning_modules.data import DigitsDataModule
 from lightning_modules.data import FolderDataModule
 from lightning_modules.data import load_images
+from lightning_modules.data import load_new
+from lightning_modules.data import NpzDataModule
 from lightning_modules.data import Split
 from optuna_nas import Architecture
 from optuna_nas import CellSpace
@@ -26,7 +31,7 @@ from optuna_nas import ChainSpace
 
 
 CHAIN = ChainSpace().from_string("C16k3-Smax2-O32")
-BUILD = functools.partial(build_chain_network, input_shape=(1, 8, 8), num_classes=10)
+BUILD = functools.partial(build_chain_backbone, input_shape=(1, 8, 8))
 
 
 class CountingDigits(DigitsDataModule):
@@ -51,7 +56,8 @@ def test_trains_on_everything_and_tests_once(tmp_path: Path) -> None:
     assert CountingDigits.n_batches == 5 * -(-n_train // 96) + 1
     assert CountingDigits.n_test_reads == 1
     assert not data.train_on_validation  # The caller's data module stays as it is.
-    assert model.test_accuracy > 0.9
+    assert set(model.test_metrics) == {"test_accuracy", "test_loss"}
+    assert model.test_metrics["test_accuracy"] > 0.9
     assert not model.network.training
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.ckpt", "model.ckpt.sha256"]
 
@@ -63,7 +69,43 @@ def test_test_accuracy_is_that_of_the_saved_network(tmp_path: Path) -> None:
     data.setup("test")
     images, labels = data.test_dataloader().dataset[:]
     accuracy = (model.predict(images).argmax(1) == labels).double().mean().item()
-    assert model.test_accuracy == pytest.approx(accuracy)
+    assert model.test_metrics["test_accuracy"] == pytest.approx(accuracy)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_regression_is_tested_in_its_units(n: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    level = rng.normal(size=(100, 1))
+    images = level[:, :, None] + 0.1 * rng.normal(size=(100, 8, 8))
+    values = 500 + 30 * level * np.ones((1, n))
+    np.savez(tmp_path / "data.npz", X=images, y=values[:, 0] if n == 1 else values)
+    data = NpzDataModule(tmp_path / "data.npz", batch_size=20)
+    train_final(BUILD, CHAIN, data, tmp_path / "model.ckpt", max_epochs=8)
+    model = load_checkpoint(tmp_path / "model.ckpt")
+    assert model.task == Regression.from_data(data)
+    data.setup("test")
+    images, targets = map(torch.cat, zip(*data.test_dataloader(), strict=True))
+    error = root_mean_squared_error(targets.reshape(-1, n), model.predict(images))
+    assert model.test_metrics["test_rmse"] == pytest.approx(error, rel=1e-3)
+    assert set(model.test_metrics) == {"test_rmse", "test_mae", "test_r2", "test_loss"}
+    assert 0 < error < 20
+    # New data is read in the form, and predicted in the units, of the old.
+    [(_, new)] = load_new([str(tmp_path / "data.npz")], model.preprocessing or {})
+    found = model.predict(new)
+    assert found.shape == (100, n)
+    assert root_mean_squared_error(values, found) < 20
+
+
+def test_data_whose_form_nobody_can_read(tmp_path: Path) -> None:
+    """What the data calls so may be anything: it must not cost the training's result."""
+
+    class Augmented(DigitsDataModule):
+        preprocessing: Any = nn.Identity()
+
+    data = Augmented(train_fraction=0.2)
+    model = train_final(BUILD, CHAIN, data, tmp_path / "model.ckpt", max_epochs=1)
+    assert model.preprocessing is None
+    assert load_checkpoint(tmp_path / "model.ckpt").preprocessing is None
 
 
 def test_checkpoint_knows_the_form_of_pictures(tmp_path: Path) -> None:
@@ -73,7 +115,7 @@ def test_checkpoint_knows_the_form_of_pictures(tmp_path: Path) -> None:
             image = Image.new("RGB", (8 + 4 * i, 12), (100 * label, 10 * i, 0))
             image.save(tmp_path / "photos" / str(label) / f"{i}.png")
     data = FolderDataModule(tmp_path / "photos", image_size=(8, 10), resize="crop", batch_size=8)
-    build = functools.partial(build_chain_network, input_shape=(3, 8, 10), num_classes=2)
+    build = functools.partial(build_chain_backbone, input_shape=(3, 8, 10))
     train_final(build, CHAIN, data, tmp_path / "model.ckpt", max_epochs=1)
     model = load_checkpoint(tmp_path / "model.ckpt")
     assert model.preprocessing == data.preprocessing
@@ -91,12 +133,12 @@ def test_same_seed_same_model(tmp_path: Path) -> None:
 
     first, again, other = weights("a"), weights("b"), weights("c", seed=1)
     assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not torch.equal(first["classifier.weight"], other["classifier.weight"])
+    assert not torch.equal(first["head.weight"], other["head.weight"])
 
 
 def test_cell_comes_back_with_its_arguments(tmp_path: Path) -> None:
     build = functools.partial(
-        build_cell_network, input_shape=(1, 8, 8), num_classes=10, channels=4, cells_per_stage=1
+        build_cell_backbone, input_shape=(1, 8, 8), channels=4, cells_per_stage=1
     )
     cell = CellSpace().from_string(
         "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|"
