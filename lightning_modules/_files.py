@@ -31,3 +31,8 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     with temporary_beside(path) as temporary:
         temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         temporary.replace(path)
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values in the types that JSON has: tuples become lists."""
+    return dict(json.loads(json.dumps(dict(values))))

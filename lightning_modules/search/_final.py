@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 import os
 from pathlib import Path
@@ -37,6 +38,7 @@ class FinalTraining:
         space: The search space.
         task: What it is trained for; None with a module.
         module: A module of the user's own.
+        metrics: What is measured on the test split besides what the task always measures.
         arguments: Of :func:`~lightning_modules.train_final`: epochs, seed, devices, ...
         description: Where space and data come from, in plain JSON types.
     """
@@ -46,6 +48,7 @@ class FinalTraining:
     space: SearchSpace
     task: Task | None
     module: MakeModule | None
+    metrics: Sequence[str]
     arguments: Mapping[str, Any]
     description: Mapping[str, Any]
 
@@ -84,6 +87,7 @@ class FinalTraining:
                 path,
                 task=self.task,
                 module=self.module,
+                metrics=self.metrics,
                 progress=progress,
                 network_info=info,
                 **self.arguments,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from lightning_modules._files import plain
 from lightning_modules.backbone import Build
 from lightning_modules.data import find_data
 from lightning_modules.data import make_datamodule
@@ -85,7 +86,7 @@ class Learning:
                 f"Expected argument `space` {self.space_name} with network sizes "
                 f"{dict(self.sizes)} to build networks but got {type(error).__name__}: {reason}"
             ) from error
-        learner.lightning(made)
+        learner.lightning(made, self.space.architecture_at(0))
         return build
 
     @property
@@ -93,16 +94,9 @@ class Learning:
         """The arguments of the kit's backbone.
 
         Raises:
-            ValueError: If the data does not tell the shape of a sample.
+            ValueError: If the data does not tell what the networks are made for.
         """
-        shape = getattr(self.datamodule, "input_shape", None)
-        if shape is None:
-            raise ValueError(
-                "Expected argument `data` to be a data module with the attribute `input_shape`, "
-                f"which the networks of the space {self.space_name} are made for, but got "
-                f"{type(self.datamodule).__name__}."
-            )
-        return {"input_shape": tuple(map(int, shape)), **self.sizes}
+        return {**self.kit.facts_of(self.datamodule), **self.sizes}
 
     @property
     def description(self) -> dict[str, Any]:
@@ -113,8 +107,7 @@ class Learning:
             **self.data_settings,
         }
         if not self.kit.builds_itself:
-            network = self.network
-            given["arguments"] = {**network, "input_shape": list(network["input_shape"])}
+            given["arguments"] = plain(self.network)
         named = {"task": self._task, "module": self.module}
         for key, value in named.items():
             if value is not None:

@@ -200,6 +200,7 @@ class Search(SearchSettings):
             learning.space,
             learning.task,
             learning.module,
+            wanted,
             {
                 "max_epochs": self.final_epochs or 3 * self.epochs,
                 **training_arguments(self, self.seed),

@@ -82,6 +82,7 @@ def train_architecture(
         learning.space,
         learning.task,
         learning.module,
+        (),
         {
             "max_epochs": epochs,
             **training_arguments(training or TrainingSettings(), settings.seed),

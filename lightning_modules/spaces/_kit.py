@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
-import functools
 from typing import Any
 from typing import TYPE_CHECKING
 
+import pytorch_lightning as pl
 from torch import nn
 
 from lightning_modules.backbone import Build
@@ -43,6 +44,11 @@ class Kit:
             what the latency of a network is a sum of; see
             :class:`~lightning_modules.costs.LatencyTable`.
         supernet: ``supernet(space, task, input_shape=..., **sizes)`` makes the supernet.
+        facts: Attributes of the data module that ``backbone`` takes by these names, in plain
+            types, e.g. the shape of a sample.
+        training: ``training(architecture)`` returns arguments of
+            :class:`~lightning_modules.TaskModule` that the architecture decides, e.g. its learning
+            rate.
         marks: A text that stands in all strings of architectures of this space and in those of
             few others; see :func:`read_architecture`.
     """
@@ -52,23 +58,61 @@ class Kit:
     small: Mapping[str, Any] = field(default_factory=dict)
     latency_terms: Callable[..., list[Term]] | None = None
     supernet: Callable[..., Supernet] | None = None
+    facts: Sequence[str] = ("input_shape",)
+    training: Callable[[Architecture], Mapping[str, Any]] | None = None
     marks: str = ""
 
     def builder(self, **arguments: Any) -> Build:
         """Return the function from an architecture to its backbone.
 
         Args:
-            arguments: ``input_shape`` and sizes. A space that builds its networks itself, see
+            arguments: Facts of the data and sizes. A space that builds its networks itself, see
                 :func:`as_kit`, takes none, and they are ignored.
         """
         if isinstance(self.backbone, _OwnBuild):
             return self.backbone.build
-        return functools.partial(self.backbone, **arguments)
+        return KitBuild(self.backbone, arguments, self.training)
+
+    def facts_of(self, datamodule: pl.LightningDataModule) -> dict[str, Any]:
+        """Return the facts that ``backbone`` takes of a data module, which has been set up.
+
+        Raises:
+            ValueError: If the data module does not have them.
+        """
+        found: dict[str, Any] = {}
+        for name in () if self.builds_itself else self.facts:
+            value = getattr(datamodule, name, None)
+            if value is None:
+                raise ValueError(
+                    f"Expected argument `datamodule` to have the attribute `{name}`, which the "
+                    f"networks of the space are made for, but got {type(datamodule).__name__}."
+                )
+            found[name] = value
+        return found
 
     @property
     def builds_itself(self) -> bool:
         """Whether the search space makes its networks itself, whatever the data is."""
         return isinstance(self.backbone, _OwnBuild)
+
+
+@dataclass(frozen=True)
+class KitBuild:
+    """The function from an architecture to its backbone.
+
+    Args:
+        backbone: Of the kit.
+        arguments: Facts of the data and sizes.
+        training: Of the kit.
+    """
+
+    backbone: Callable[..., nn.Module]
+    arguments: Mapping[str, Any]
+    training: Callable[[Architecture], Mapping[str, Any]] | None = None
+
+    def __call__(self, architecture: Architecture) -> nn.Module:
+        """Return a new backbone."""
+        return self.backbone(architecture, **self.arguments)
 
 
 @dataclass(frozen=True)

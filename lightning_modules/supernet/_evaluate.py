@@ -43,8 +43,8 @@ class SupernetEvaluator:
             memory.
         val_batches: Batches of inputs and targets on which the metrics are measured; likewise.
         metrics: Names of the values to return: ``val_loss``, the task's validation metrics, and
-            those of :func:`~lightning_modules.costs.cost_names`; by default all that are measured
-            on validation data.
+            those of :func:`~lightning_modules.costs.cost_names`; by default those that are always
+            measured on validation data.
         costs: Where the cost metrics come from, e.g. those of a
             :class:`~lightning_modules.TrainingEvaluator`; by default they are measured on the
             supernet's device, one sample at a time.
@@ -62,9 +62,8 @@ class SupernetEvaluator:
         metrics: Sequence[str] | None = None,
         costs: ArchitectureCosts | None = None,
     ) -> None:
-        measured = validation_metrics(supernet.task)
-        metrics = measured if metrics is None else metrics
-        known = [*measured, *cost_names()]
+        metrics = validation_metrics(supernet.task) if metrics is None else metrics
+        known = [*validation_metrics(supernet.task, measured=False), *cost_names()]
         if isinstance(metrics, str) or not metrics or not set(metrics) <= set(known):
             raise ValueError(
                 f"Expected argument `metrics` to be names of {known} but got {metrics!r}."
@@ -135,7 +134,7 @@ class SupernetEvaluator:
             measured |= self.costs.meter.measure(costs, network, self._sample)
         if not set(self.metrics) <= set(measured):
             recalibrate(network, self.train_batches)
-            measured |= measure(self.supernet.task, network.eval(), self.val_batches)
+            measured |= measure(self.supernet.task, network.eval(), self.val_batches, self.metrics)
         return Evaluation({name: measured[name] for name in self.metrics})
 
     def cost(self, metric: str, architecture: Architecture) -> float:
@@ -162,20 +161,31 @@ class SupernetEvaluator:
         return Inputs((inputs,)).map(lambda tensor: tensor[:1])
 
 
-def validation_metrics(task: Task) -> list[str]:
-    """Return the names of what is measured on validation data, the loss last."""
-    return [*(f"val_{metric.name}" for metric in task.metrics), "val_loss"]
+def validation_metrics(task: Task, *, measured: bool = True) -> list[str]:
+    """Return the names of what is measured on validation data, the loss last.
+
+    Args:
+        task: The task.
+        measured: Whether to leave out what is measured only where it is asked for.
+    """
+    names = [metric.name for metric in task.metrics]
+    if measured:
+        names = [name for name in names if name not in task.costly_metrics]
+    return [*(f"val_{name}" for name in names), "val_loss"]
 
 
-def measure(task: Task, network: Callable[[Any], Any], batches: Sequence[Any]) -> dict[str, float]:
-    """Return the metrics of :func:`validation_metrics`.
+def measure(
+    task: Task, network: Callable[[Any], Any], batches: Sequence[Any], wanted: Sequence[str] = ()
+) -> dict[str, float]:
+    """Return the metrics of :func:`validation_metrics` and those that are wanted.
 
     Args:
         task: The task.
         network: Maps inputs to outputs.
         batches: Batches of inputs and targets, at least one.
+        wanted: See :meth:`~lightning_modules.tasks.Task.metrics_for`.
     """
-    metrics = task.make_metrics()
+    metrics = task.metrics_for(wanted)
     losses, sizes = [], []
     with torch.inference_mode():
         for inputs, targets in batches:

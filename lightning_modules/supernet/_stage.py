@@ -14,7 +14,9 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_modules._checks import check_at_least
+from lightning_modules._files import plain
 from lightning_modules.proxies._compute import find_proxies
+from lightning_modules.spaces import as_kit
 from lightning_modules.spaces import Kit
 from lightning_modules.supernet._build import build_relaxed
 from lightning_modules.supernet._collapse import is_collapsed
@@ -166,7 +168,7 @@ class SupernetStage:
             relaxation_arguments=self.relaxation_arguments,
             seed=self.seed,
             kit=self.kit,
-            input_shape=self._input_shape,
+            **self._facts,
             **(self.network or {}),
         )
 
@@ -268,7 +270,7 @@ class SupernetStage:
             "training": dict(self.training or {}),
             "proxy": settings.proxy if settings.scores_paths else None,
             "seed": self.seed,
-            "input_shape": list(self._input_shape),
+            **plain(self._facts),
             "datamodule": type(self.datamodule).__name__,
             "task": task_to_dict(self._set_up()),
             "batch_size": getattr(self.datamodule, "batch_size", None),
@@ -287,11 +289,5 @@ class SupernetStage:
         return self._made_task
 
     @property
-    def _input_shape(self) -> tuple[int, ...]:
-        shape = getattr(self.datamodule, "input_shape", None)
-        if shape is None:
-            raise ValueError(
-                "Expected argument `datamodule` to have the attribute `input_shape` "
-                f"but got {type(self.datamodule).__name__}."
-            )
-        return tuple(map(int, shape))
+    def _facts(self) -> dict[str, Any]:
+        return as_kit(self.kit or self.space).facts_of(self.datamodule)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ class Task(abc.ABC):
 
     metrics: ClassVar[Sequence[Metric]]
     """What is measured on validation and test data besides the loss, the most telling first."""
+    costly_metrics: ClassVar[Collection[str]] = frozenset()
+    """Names of those of :attr:`metrics` that are measured only where they are asked for."""
     reads_maps: ClassVar[bool] = False
     """Whether the head reads the backbone's feature maps, not its feature vector."""
 
@@ -124,9 +127,23 @@ class Task(abc.ABC):
         """Return what a search optimises and early stopping follows, e.g. ``"val_r2"``."""
         return cls.trained_metrics()[0]
 
+    def metrics_for(self, wanted: Sequence[str] = ()) -> dict[str, torchmetrics.Metric]:
+        """Return new metrics: those that are always measured, and those that are wanted.
+
+        Args:
+            wanted: Names with or without a split, such as ``val_f1``. Others than of
+                :attr:`metrics` are left out.
+        """
+        names = {name.partition("_")[2] or name for name in wanted}
+        return {
+            name: metric
+            for name, metric in self.make_metrics().items()
+            if name in names or name not in self.costly_metrics
+        }
+
     @classmethod
     def trained_metrics(cls) -> tuple[str, ...]:
-        """Return the names of all that a training logs each epoch."""
+        """Return the names of all that a training can log each epoch."""
         return (*(f"val_{metric.name}" for metric in cls.metrics), "val_loss", "train_loss")
 
     def score(self, output: Any, target: Any) -> Tensor:

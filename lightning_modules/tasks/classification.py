@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 import torchmetrics
 from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics.classification import MulticlassAUROC
+from torchmetrics.classification import MulticlassF1Score
 
 from lightning_modules.backbone import Backbone
 from lightning_modules.tasks._base import Task
@@ -23,6 +25,9 @@ from optuna_nas.metrics import Metric
 @dataclass(frozen=True)
 class Classification(Task):
     """One class for each sample: a linear head, cross-entropy in nats, accuracy in [0, 1].
+
+    F1 and AUROC, both in [0, 1] and the mean over the classes, are measured where they are asked
+    for.
 
     The output is logits (batch, num_classes), the target classes, int64 of shape (batch,), and the
     prediction probabilities (batch, num_classes).
@@ -40,7 +45,12 @@ class Classification(Task):
     class_names: tuple[str, ...] = ()
     label_smoothing: float = 0.0
 
-    metrics = (Metric("accuracy", "maximize", "accuracy", "{:.2%}"),)
+    metrics = (
+        Metric("accuracy", "maximize", "accuracy", "{:.2%}"),
+        Metric("f1", "maximize", "F1", "{:.3f}"),
+        Metric("auroc", "maximize", "AUROC", "{:.4f}"),
+    )
+    costly_metrics = frozenset({"f1", "auroc"})
 
     def __post_init__(self) -> None:
         names: Any = self.class_names
@@ -90,7 +100,12 @@ class Classification(Task):
 
     def make_metrics(self) -> dict[str, torchmetrics.Metric]:
         # Averaged over samples ("micro"). The labels are checked once by the data, not here.
-        return {"accuracy": _Accuracy(self.num_classes, average="micro", validate_args=False)}
+        n = self.num_classes
+        return {
+            "accuracy": _Accuracy(n, average="micro", validate_args=False),
+            "f1": MulticlassF1Score(n, average="macro", validate_args=False),
+            "auroc": MulticlassAUROC(n, average="macro", validate_args=False),
+        }
 
     def predict(self, output: Tensor) -> Tensor:
         return torch.softmax(output, dim=1)

@@ -13,10 +13,12 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from lightning_modules._files import plain
 from lightning_modules._files import temporary_beside
 from lightning_modules.backbone import Build
 from lightning_modules.spaces import as_kit
 from lightning_modules.spaces import Kit
+from lightning_modules.spaces import KitBuild
 from lightning_modules.spaces import SPACES
 from lightning_modules.tasks import BuildWithHead
 from lightning_modules.tasks import Task
@@ -42,9 +44,15 @@ class CheckpointError(ValueError):
 
 
 def describe_build(build: Build) -> dict[str, Any]:
-    """Return the ``network_info`` of a partial of a known kit's backbone, else ``{}``."""
+    """Return the ``network_info`` of what makes the backbones of a known kit, else ``{}``.
+
+    Args:
+        build: What a kit's ``builder`` returned, or a partial of its backbone.
+    """
     if isinstance(build, BuildWithHead):
         build = build.build
+    if isinstance(build, KitBuild):
+        build = functools.partial(build.backbone, **build.arguments)
     if not isinstance(build, functools.partial) or build.args:
         return {}
     names: list[str] = []
@@ -56,10 +64,7 @@ def describe_build(build: Build) -> dict[str, Any]:
         return {}
     # A space before its variations, which share its backbone.
     space = min(names, key=lambda name: as_kit(name).make_space().name != name)
-    arguments = dict(build.keywords)
-    if "input_shape" in arguments:
-        arguments["input_shape"] = list(arguments["input_shape"])
-    return {"space": space, "arguments": arguments}
+    return {"space": space, "arguments": plain(build.keywords)}
 
 
 def save_checkpoint(trainer: pl.Trainer, model: FinishedModel, path: Path) -> None:

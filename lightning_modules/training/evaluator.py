@@ -125,20 +125,21 @@ class TrainingEvaluator:
         latency_threads: int = 1,
         inherit_weights: Supernet | None = None,
     ) -> None:
-        self.learner = Learner(
-            build,
-            module,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            optimizer=optimizer,
-            schedule=schedule,
-        )
         self._task = task
         kind = None if module is not None else task_class(task, datamodule)
         if metrics is None and kind is not None:
             metrics = [kind.primary()]
         self.metrics = _checked_metrics(metrics, kind, datamodule)
         self._trained = [name for name in self.metrics if name not in cost_names()]
+        self.learner = Learner(
+            build,
+            module,
+            metrics=[*self._trained, *([] if monitor is None else [monitor.partition(":")[0]])],
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            optimizer=optimizer,
+            schedule=schedule,
+        )
         stops = early_stopping_patience is not None or monitor is not None
         watched = monitor or next(iter(self._trained), None)
         self._fitting = Fitting(
@@ -254,7 +255,7 @@ class TrainingEvaluator:
             sample = self._one_sample(architecture, network)
             measured |= self.costs.meter.measure(wanted, network, sample)
         if self._trained:
-            module = self.learner.lightning(network)
+            module = self.learner.lightning(network, architecture)
             measured |= self._fitting.run(module, self.datamodule, report)
         return measured
 

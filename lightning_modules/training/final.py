@@ -41,6 +41,7 @@ def train_final(
     *,
     task: str | type[Task] | Task | None = None,
     module: MakeModule | None = None,
+    metrics: Sequence[str] = (),
     max_epochs: int = 10,
     learning_rate: float | None = None,
     weight_decay: float | None = None,
@@ -69,6 +70,8 @@ def train_final(
         path: The checkpoint to write; see :func:`~lightning_modules.load_checkpoint`.
         task: What it is trained for; see :func:`~lightning_modules.tasks.make_task`.
         module: In the place of a task, a module of the user's own.
+        metrics: What is to be measured on the test split besides what the task always measures;
+            ``val_f1`` and ``test_f1`` stand for the same.
         max_epochs: Number of epochs.
         learning_rate: See :class:`~lightning_modules.TaskModule`, as for the next three.
         weight_decay: Weight decay.
@@ -104,6 +107,7 @@ def train_final(
         build,
         module,
         None if module is not None else make_task(task, datamodule),
+        metrics=metrics,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         optimizer=optimizer,
@@ -115,7 +119,9 @@ def train_final(
     device = select_device(accelerator, devices)
     try:
         with RANDOM_STATE.kept(device), quiet():
-            trained = learner.lightning(RANDOM_STATE.build(learner, architecture, seed, device))
+            trained = learner.lightning(
+                RANDOM_STATE.build(learner, architecture, seed, device), architecture
+            )
             trainer = make_trainer(
                 max_epochs=max_epochs,
                 accelerator=accelerator,

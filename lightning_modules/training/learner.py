@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -29,7 +30,10 @@ class Learner:
         build: Makes a backbone or a network.
         module: A module of the user's own; None is :class:`TaskModule`.
         task: The task, which may be set later.
-        arguments: Of :class:`TaskModule`; None leaves its default.
+        metrics: Names that the training has to log, besides what the task always measures. Others
+            than the task's are left out, as costs are not logged.
+        arguments: Of :class:`TaskModule`; None leaves its default. What the architecture decides,
+            see :class:`~lightning_modules.Kit`, comes first.
 
     Raises:
         ValueError: If an argument is out of its range, or given for a module of the user's own.
@@ -40,6 +44,8 @@ class Learner:
         build: Build,
         module: MakeModule | None = None,
         task: Task | None = None,
+        *,
+        metrics: Sequence[str] = (),
         **arguments: Any,
     ) -> None:
         given = {name: value for name, value in arguments.items() if value is not None}
@@ -53,6 +59,7 @@ class Learner:
         self.build = build
         self.module = module
         self.task = task
+        self._metrics = tuple(metrics)
         self._arguments = given
 
     def __call__(self, architecture: Architecture) -> nn.Module:
@@ -62,14 +69,22 @@ class Learner:
             return self.module(network)
         return self._needed_task().network(network)
 
-    def lightning(self, network: nn.Module) -> pl.LightningModule:
-        """Return what a trainer takes, made of what a call returned.
+    def lightning(self, network: nn.Module, architecture: Architecture) -> pl.LightningModule:
+        """Return what a trainer takes, made of what a call with the architecture returned.
 
         Raises:
             ValueError: If the user's module is no Lightning module.
         """
         if self.module is None:
-            return TaskModule(network, self._needed_task(), **self._arguments)
+            decides = getattr(self.build, "training", None)
+            decided = {} if decides is None else decides(architecture)
+            task = self._needed_task()
+            return TaskModule(
+                network,
+                task,
+                metrics=[name for name in self._metrics if name in task.trained_metrics()],
+                **{**self._arguments, **decided},
+            )
         if not isinstance(network, pl.LightningModule):
             raise ValueError(
                 "Expected argument `module` to make a LightningModule of "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import math
 import sys
 from typing import Any
@@ -39,6 +40,8 @@ class TaskModule(pl.LightningModule):
             :class:`~lightning_modules.Backbone` gets the task's head.
         task: What it is trained for, or its description in plain types, see
             :func:`~lightning_modules.tasks.task_to_dict`.
+        metrics: Names of values of the task that have to be logged, such as ``val_f1``, besides
+            those that it always measures.
         learning_rate: The largest learning rate of the schedule. :obj:`None` is 0.01 for
             ``"adamw"`` and 0.1 for ``"sgd"``.
         weight_decay: Weight decay; decoupled for ``"adamw"``.
@@ -59,6 +62,7 @@ class TaskModule(pl.LightningModule):
         network: nn.Module,
         task: Task | dict[str, Any],
         *,
+        metrics: Sequence[str] = (),
         learning_rate: float | None = None,
         weight_decay: float = 5e-4,
         optimizer: str = "adamw",
@@ -74,7 +78,7 @@ class TaskModule(pl.LightningModule):
         )
         self.task = task if isinstance(task, Task) else task_from_dict(task)
         # Given the frame, Lightning does not make a reference cycle that keeps the network alive.
-        self.save_hyperparameters(ignore=["network", "task"], frame=sys._getframe())
+        self.save_hyperparameters(ignore=["network", "task", "metrics"], frame=sys._getframe())
         self.hparams["task"] = task_to_dict(self.task)
         if learning_rate is None:
             learning_rate = 0.01 if optimizer == "adamw" else 0.1
@@ -87,8 +91,8 @@ class TaskModule(pl.LightningModule):
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network
         self.train_loss = MeanMetric(nan_strategy="disable")  # A NaN shows that it diverged.
-        self.val_metrics = nn.ModuleDict(dict(self.task.make_metrics()))
-        self.test_metrics = nn.ModuleDict(dict(self.task.make_metrics()))
+        self.val_metrics = self._make_metrics(metrics)
+        self.test_metrics = self._make_metrics(metrics)
 
     def forward(self, inputs: Any) -> Any:
         """Map inputs to the output of the network."""
@@ -156,6 +160,14 @@ class TaskModule(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    def _make_metrics(self, wanted: Sequence[str]) -> nn.ModuleDict:
+        known = self.task.trained_metrics()
+        if unknown := sorted({*wanted} - {*known}):
+            raise ValueError(
+                f"Expected argument `metrics` to be of {', '.join(known)} but got {unknown}."
+            )
+        return nn.ModuleDict(dict(self.task.metrics_for(wanted)))
 
     def _evaluate(self, stage: str, metrics: nn.ModuleDict, batch: tuple[Any, Any]) -> None:
         inputs, targets = batch

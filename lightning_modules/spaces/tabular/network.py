@@ -247,6 +247,12 @@ def build_table_backbone(
     return TableBackbone(columns, layers, width)
 
 
+def optimiser_settings(architecture: Architecture) -> dict[str, float]:
+    """Return the decisions of a member that are arguments of the training."""
+    names = ("learning_rate", "weight_decay")
+    return {name: float(architecture[name]) for name in names if name in architecture}
+
+
 def _numbers(
     architecture: Architecture,
     n_numbers: int,

@@ -122,7 +122,7 @@ def test_bounds_as_texts_and_as_objects() -> None:
         ({"module": "os:sep"}, "`module` os:sep to be a class of Lightning modules but got '/'"),
         ({"module": "os:sep", "task": "regression"}, "`module` or argument `task` but got both"),
         ({"objectives": ["val_score"]}, "`objectives` to say the direction of val_score"),
-        ({"objectives": ["val_f1:maximize"]}, "`objectives` to be different names of val_acc"),
+        ({"objectives": ["val_f2:maximize"]}, "`objectives` to be different names of val_acc"),
         ({"objectives": ["params", "params"]}, "`objectives` to be different .* params params"),
         ({"objectives": ["params:up"]}, "`objectives` to be names such as .* but got 'params:up'"),
         ({"constraint": ["params"]}, "`constraint` to be METRIC<=NUMBER .* but got 'params'"),

@@ -306,6 +306,8 @@ def test_recalibration_and_measures_of_inputs_in_a_dict() -> None:
     accuracy = (logits.argmax(dim=1) == labels).float().mean()
     assert list(found) == ["val_accuracy", "val_loss"]
     assert found == pytest.approx({"val_accuracy": float(accuracy), "val_loss": float(loss)})
+    found = measure(Classification(3), network.eval(), batches, ["val_f1"])
+    assert list(found) == ["val_accuracy", "val_f1", "val_loss"]
 
 
 def test_costs_of_inputs_in_a_dict(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def test_nothing_slow_is_loaded() -> None:
 def test_every_name_of_the_package_is_there() -> None:
     import lightning_modules.supernet as package
 
-    for name in package._MODULES:
+    for name in package.__all__:
         assert getattr(package, name) is not None
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         package.nothing  # noqa: B018

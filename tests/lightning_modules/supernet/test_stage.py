@@ -299,8 +299,8 @@ def test_a_diverged_training_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("missing", "message"),
     [
-        ("input_shape", "`datamodule` to have the attribute `input_shape` but got Silent"),
-        ("num_classes", "`datamodule` to have the attribute `num_classes` or .*but got Silent"),
+        ("input_shape", "`datamodule` to have the attribute `input_shape`.*but got Silent"),
+        ("num_classes", "`datamodule` to have classes .* `num_classes`, but got Silent"),
     ],
 )
 def test_data_that_does_not_say_what_it_is(missing: str, message: str) -> None:

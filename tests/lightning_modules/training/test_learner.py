@@ -262,4 +262,4 @@ def test_code_of_the_users_own_is_not_imported_unasked(tmp_path: Path) -> None:
 def test_a_learner_makes_networks_and_modules() -> None:
     module = Learner(build, Module)(MEMBER)
     assert isinstance(module, Module)
-    assert Learner(build, Module).lightning(module) is module
+    assert Learner(build, Module).lightning(module, MEMBER) is module

@@ -188,7 +188,7 @@ def test_the_task_may_be_described() -> None:
 
 def test_it_logs_what_the_task_says() -> None:
     for task in (TASK, Regression(3)):
-        module = make_module(task)
+        module = make_module(task, metrics=task.trained_metrics())
         trainer = make_trainer(max_epochs=1)
         targets = None if task is TASK else torch.randn(50, 3)
         loader = make_loader(targets=targets)
@@ -196,6 +196,14 @@ def test_it_logs_what_the_task_says() -> None:
         assert set(trainer.callback_metrics) == set(task.trained_metrics())
         [tested] = trainer.test(module, loader, verbose=False)
         assert set(tested) == {"test_loss", *(f"test_{metric.name}" for metric in task.metrics)}
+
+
+def test_metrics_that_are_measured_only_where_asked_for() -> None:
+    for wanted, measured in [((), {"accuracy"}), (["val_f1"], {"accuracy", "f1"})]:
+        module = make_module(metrics=wanted)
+        assert {*module.val_metrics} == {*module.test_metrics} == measured
+    with pytest.raises(ValueError, match="`metrics` to be of val_accuracy, .* got .'val_f2'"):
+        make_module(metrics=["val_f2"])
 
 
 def test_the_training_loss_is_the_mean_over_samples() -> None:
