@@ -1,6 +1,7 @@
-"""Settings for all tests: quiet Optuna, one thread per process."""
+"""Settings for all tests: quiet Optuna, one thread per process, interrupts that arrive."""
 
 import os
+import signal
 
 import optuna
 import pytest
@@ -8,6 +9,9 @@ import pytest
 
 # Before torch is imported anywhere: several threads on few cores are slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell's background jobs, and all that they start, ignore it, and the tests interrupt processes.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
