@@ -34,7 +34,9 @@ class _SaveConfig(SaveConfigCallback):
 
 class _CLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.link_arguments("data.input_shape", "model.input_shape", apply_on="instantiate")
+        parser.link_arguments(
+            "data", "model.input_shape", describe_shape, apply_on="instantiate"
+        )
         parser.link_arguments("data", "model.task", describe_task, apply_on="instantiate")
 
     def instantiate_classes(self) -> None:
@@ -42,7 +44,10 @@ class _CLI(LightningCLI):
         try:
             super().instantiate_classes()
         except ValueError as error:
-            self.parser.error(str(error))
+            found: BaseException = error
+            if isinstance(error.__cause__, ValueError) and "compute_fn of link" in str(error):
+                found = error.__cause__  # Without the words of the parser around it.
+            self.parser.error(" ".join(str(found).split()))
 
     def before_predict(self) -> None:
         """Refuse data without images to predict."""
@@ -53,9 +58,39 @@ class _CLI(LightningCLI):
             )
 
 
+def describe_shape(data: pl.LightningDataModule) -> list[int]:
+    """Return the shape of a sample of a data module, which is set up if it has none yet.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    if getattr(data, "input_shape", None) is None:
+        _set_up(data)
+    shape = getattr(data, "input_shape", None)
+    if shape is None:
+        raise ValueError(
+            "Expected option --data to be a data module with the attribute `input_shape` but got "
+            f"{type(data).__name__}."
+        )
+    return list(map(int, shape))
+
+
 def describe_task(data: pl.LightningDataModule) -> dict[str, Any]:
-    """Return the task of a data module in plain types."""
+    """Return the task of a data module in plain types; it is set up if it does not tell yet.
+
+    Raises:
+        ValueError: If it does not tell.
+    """
+    try:
+        return task_to_dict(make_task(None, data))
+    except ValueError:
+        _set_up(data)
     return task_to_dict(make_task(None, data))
+
+
+def _set_up(data: pl.LightningDataModule) -> None:
+    data.prepare_data()
+    data.setup("fit")
 
 
 def main(args: list[str] | None = None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
-import math
 from typing import Any
 
 import torch
@@ -15,13 +14,23 @@ from torch import Tensor
 from lightning_modules.data import check_preprocessing
 
 
+PARTS = ("architecture", "network", "task", "module", "preprocessing", "test_metrics")
+"""Keys of a description."""
+
+
 def check_description(description: Mapping[str, Any]) -> None:
-    """Raise a ValueError if a part of a description has a wrong type, size or range.
+    """Raise a ValueError if a part of a description is missing, or of a wrong type or range.
 
     Args:
-        description: The keys ``task``, ``preprocessing`` and ``test_metrics`` as
-            :class:`~lightning_modules.FinishedModel` describes them.
+        description: The keys :data:`PARTS`; most are parts of a
+            :class:`~lightning_modules.FinishedModel`.
     """
+    if not set(PARTS) <= set(description):
+        missing = [name for name in PARTS if name not in description]
+        raise ValueError(f"Expected a description with {', '.join(PARTS)} but got no {missing}.")
+    network = description["network"]
+    if not isinstance(network, dict):
+        raise ValueError(f"Expected `network` to be a dict but got {network!r}.")
     task, preprocessing = description["task"], description["preprocessing"]
     if task is not None and not (isinstance(task, dict) and {"name", "arguments"} <= set(task)):
         raise ValueError(f"Expected `task` to have a name and arguments but got {task!r}.")
@@ -30,8 +39,9 @@ def check_description(description: Mapping[str, Any]) -> None:
             raise ValueError(f"Expected `preprocessing` to be a dict but got {preprocessing!r}.")
         check_preprocessing(preprocessing)
     metrics = description["test_metrics"]
-    if not isinstance(metrics, dict) or not all(map(_is_number, metrics.values())):
-        raise ValueError(f"Expected `test_metrics` to be finite numbers but got {metrics!r}.")
+    # Infinity and NaN may have been measured.
+    if not isinstance(metrics, dict) or not {type(v) for v in metrics.values()} <= {int, float}:
+        raise ValueError(f"Expected `test_metrics` to be numbers by name but got {metrics!r}.")
 
 
 def check_weights(
@@ -72,7 +82,3 @@ def check_weights(
             f"Expected the network to have an output of shape {(1, *output_shape)} for a sample "
             f"but got {tuple(output.shape)}."
         )
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import copy
@@ -11,7 +10,6 @@ from dataclasses import field
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import EarlyStopping
 
 from lightning_modules._checks import check_at_least
 from lightning_modules.training._follower import DivergenceGuard
@@ -82,19 +80,14 @@ class Fitting:
             RuntimeError: If the training diverged.
             ValueError: If a wanted value was not logged.
         """
-        stops = self.monitor if self.patience is not None else None
-        follower = EpochFollower(
-            report, self.max_steps, self.wanted, None if stops is None else stops.name
-        )
-        callbacks: list[pl.Callback] = [DivergenceGuard(), follower]
-        if stops is not None and self.patience is not None:
-            mode = "max" if stops.maximize else "min"
-            callbacks.append(
-                EarlyStopping(stops.name, mode=mode, patience=self.patience, strict=False)
+        follower = EpochFollower(report, self.max_steps, self.wanted)
+        if self.patience is not None:
+            follower = EpochFollower(
+                report, self.max_steps, self.wanted, self.monitor, self.patience
             )
         with quiet():
             trainer = make_trainer(
-                callbacks=callbacks,
+                callbacks=[DivergenceGuard(), follower],
                 max_epochs=self.max_epochs,
                 max_steps=self.max_steps,
                 **self.arguments,
@@ -104,8 +97,8 @@ class Fitting:
                 last = scalar_metrics(trainer)
             finally:
                 release(trainer, module)
-        if stops is not None and follower.epochs:
-            pick: Callable[..., Mapping[str, float]] = max if stops.maximize else min
-            return pick(follower.epochs, key=lambda logged: logged[stops.name])
+        best = follower.best_epoch()
+        if best is not None:
+            return best
         require_logged(self.wanted, last)
         return last

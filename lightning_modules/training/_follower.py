@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import math
@@ -9,21 +10,25 @@ import os
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping
 import torch
 from torch import Tensor
 
 from lightning_modules.training.trainer import scalar_metrics
 from optuna_nas.evaluation import Report
+from optuna_nas.metrics import Metric
 
 
-class EpochFollower(pl.Callback):
-    """Keeps and reports what the module logged in each epoch.
+# Callbacks of this type come after the module's own `on_train_epoch_end`, which may log, too.
+class EpochFollower(EarlyStopping):
+    """Keeps and reports what the module logged in each epoch, and stops the training early.
 
     Args:
         report: Told of each epoch.
         max_steps: Largest number of steps, -1 for no limit.
         wanted: What has to be among the logged values.
-        monitor: What has to be there for early stopping.
+        monitor: What early stopping looks at; None for no early stopping.
+        patience: Stop after so many epochs without a better value of ``monitor``.
     """
 
     def __init__(
@@ -31,8 +36,15 @@ class EpochFollower(pl.Callback):
         report: Report | None,
         max_steps: int,
         wanted: Sequence[str] = (),
-        monitor: str | None = None,
+        monitor: Metric | None = None,
+        patience: int = 1,
     ) -> None:
+        super().__init__(
+            "" if monitor is None else monitor.name,
+            mode="max" if monitor is not None and monitor.maximize else "min",
+            patience=patience,
+            check_on_train_epoch_end=True,
+        )
         self.epochs: list[dict[str, float]] = []
         self._report = report
         self._max_steps = max_steps
@@ -53,10 +65,24 @@ class EpochFollower(pl.Callback):
         """Keep and report the epoch's values; validation comes before this hook."""
         logged = dict(scalar_metrics(trainer))
         require_logged(self._wanted, logged)
-        require_logged([] if self._monitor is None else [self._monitor], logged, "monitor")
+        if self._monitor is not None:
+            require_logged([self._monitor.name], logged, "monitor")
         self.epochs.append(logged)
         if self._report is not None and os.getpid() == self._process:
             self._report(trainer.current_epoch, logged)
+        if self._monitor is not None:
+            super().on_train_epoch_end(trainer, pl_module)
+
+    def best_epoch(self) -> Mapping[str, float] | None:
+        """Return the values of the epoch with the best ``monitor``, None without early stopping.
+
+        In the processes of "ddp_spawn" the epochs are kept where nobody sees them: None as well.
+        """
+        monitor = self._monitor
+        if monitor is None or not self.epochs:
+            return None
+        pick: Callable[..., Mapping[str, float]] = max if monitor.maximize else min
+        return pick(self.epochs, key=lambda logged: logged[monitor.name])
 
 
 def require_logged(
@@ -99,10 +125,11 @@ class DivergenceGuard(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check the losses of the epoch."""
         total, self._total = self._total, None
-        total = trainer.callback_metrics.get("train_loss", total)
-        loss = 0.0 if total is None else float(torch.as_tensor(total))
-        if not math.isfinite(loss):
-            raise RuntimeError(
-                f"The training diverged: the loss of epoch {trainer.current_epoch} is {loss}; "
-                "a smaller learning rate may help."
-            )
+        # What is logged may be the last step's, or, if the module logs later, of the last epoch.
+        for value in (trainer.callback_metrics.get("train_loss"), total):
+            loss = 0.0 if value is None else float(torch.as_tensor(value))
+            if not math.isfinite(loss):
+                raise RuntimeError(
+                    f"The training diverged: the loss of epoch {trainer.current_epoch} is {loss}; "
+                    "a smaller learning rate may help."
+                )

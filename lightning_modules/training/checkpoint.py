@@ -126,6 +126,7 @@ def load_checkpoint(
     content, description = _read(path)
     own = any(given is not None for given in (build, kit, module, task))
     try:
+        check_description(description)
         if build is None:
             build = _build_of(path, description["network"], kit)
         return _fitting(path, content, description, build, module, task, own=own)
@@ -159,7 +160,6 @@ def _fitting(
         task: The class of the user's own task.
         own: Whether code of the user's own makes a part.
     """
-    check_description(description)
     architecture = Architecture.from_json(description["architecture"])
     found = None if description["task"] is None else task_from_dict(description["task"], task)
     if found is None and module is None:
@@ -254,10 +254,14 @@ def _build_of(path: Path, info: Mapping[str, Any], kit: Kit | None) -> Build:
 
 
 def describe_file(path: str | Path) -> dict[str, str]:
-    """Return the space, module and task of a checkpoint that have to be given to load it."""
+    """Return the space, module and task of a checkpoint that have to be given to load it.
+
+    Nothing of a file that is missing, damaged or no such checkpoint.
+    """
     try:
         description = _read(Path(path))[1]
-    except CheckpointError:
+        check_description(description)
+    except ValueError:
         return {}
     info, task = description["network"], description["task"]
     own = {

@@ -45,7 +45,7 @@ def strategy_for(devices: int | str | list[int]) -> str:
         devices: How many, a list of which, such as ``"0,1"`` or ``[0, 1]``, or ``"auto"``.
 
     Raises:
-        ValueError: If there are fewer devices, or it is no number or list of them.
+        ValueError: If there are no such devices, or it is no number or list of them.
     """
     if not isinstance(devices, list) and not re.fullmatch(
         r"auto|-?\d+|\d+,|\d+(,\d+)+", str(devices)
@@ -54,12 +54,24 @@ def strategy_for(devices: int | str | list[int]) -> str:
             "Expected argument `devices` to be a number, a list such as 0,1 or auto "
             f"but got {devices!r}."
         )
-    available = torch.cuda.device_count() or os.cpu_count() or 1
+    n_gpus = torch.cuda.device_count()
+    available = n_gpus or os.cpu_count() or 1
     numbers = _numbers(devices)
+    is_of_gpus = numbers is not None or str(devices) == "-1"
+    if is_of_gpus and not torch.accelerator.is_available():
+        raise ValueError(
+            "Expected argument `devices` to be a number above 0 or auto, as there is no GPU, "
+            f"but got {devices!r}."
+        )
     if numbers is not None:
+        if len(set(numbers)) < len(numbers) or (n_gpus and max(numbers, default=0) >= n_gpus):
+            raise ValueError(
+                f"Expected argument `devices` to be different numbers below {n_gpus or 1} "
+                f"but got {devices!r}."
+            )
         count = len(numbers)
     elif str(devices) in ("auto", "-1"):
-        count = torch.cuda.device_count() or 1
+        count = n_gpus or 1
     else:
         count = int(str(devices))
     if not 1 <= count <= available:

@@ -25,6 +25,7 @@ from lightning_modules.tasks import Task
 from lightning_modules.tasks import task_class
 from lightning_modules.training._fitting import Fitting
 from lightning_modules.training.device import select_device
+from lightning_modules.training.learner import check_one_of
 from lightning_modules.training.learner import Learner
 from lightning_modules.training.learner import MakeModule
 from lightning_modules.training.random_state import evaluation
@@ -96,7 +97,8 @@ class TrainingEvaluator:
             trial's network starts instead of random ones.
 
     Raises:
-        ValueError: If an argument is unknown or out of its range.
+        ValueError: If an argument is unknown or out of its range, or there are a task and a
+            module.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class TrainingEvaluator:
         latency_threads: int = 1,
         inherit_weights: Supernet | None = None,
     ) -> None:
+        check_one_of(task, module)
         self._task = task
         kind = None if module is not None else task_class(task, datamodule)
         if metrics is None and kind is not None:
@@ -134,6 +137,7 @@ class TrainingEvaluator:
         self.learner = Learner(
             build,
             module,
+            task if isinstance(task, Task) else None,
             metrics=[*self._trained, *([] if monitor is None else [monitor.partition(":")[0]])],
             learning_rate=learning_rate,
             weight_decay=weight_decay,

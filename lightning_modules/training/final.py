@@ -23,6 +23,7 @@ from lightning_modules.training.checkpoint import save_checkpoint
 from lightning_modules.training.device import empty_accelerator
 from lightning_modules.training.device import select_device
 from lightning_modules.training.finished import FinishedModel
+from lightning_modules.training.learner import check_one_of
 from lightning_modules.training.learner import Learner
 from lightning_modules.training.learner import MakeModule
 from lightning_modules.training.module import TaskModule
@@ -93,10 +94,11 @@ def train_final(
         tests nothing or there is no test split.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range, or there are a task and a module.
         RuntimeError: If the training diverged, that is, the loss is not finite.
     """
     check_at_least("max_epochs", max_epochs, 1)
+    check_one_of(task, module)
     datamodule = copy.copy(datamodule)
     on_everything = hasattr(datamodule, "train_on_validation")
     if on_everything:
@@ -133,8 +135,10 @@ def train_final(
                 callbacks=[DivergenceGuard(), *callbacks],
             )
             run_trainer(trainer.fit, trained, datamodule=datamodule)
+            is_ours = module is None and isinstance(trained, TaskModule)
+            network = trained.get_submodule("network") if is_ours else trained
             model = FinishedModel(
-                trained.network.eval() if isinstance(trained, TaskModule) else trained.eval(),
+                network.eval(),
                 architecture,
                 learner.task,
                 preprocessing,

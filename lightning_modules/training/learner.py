@@ -20,6 +20,15 @@ MakeModule = Callable[[nn.Module], pl.LightningModule]
 """A class of Lightning modules, or a function, that takes what ``build`` makes."""
 
 
+def check_one_of(task: object, module: MakeModule | None) -> None:
+    """Raise a ValueError if there are a task and a module, of which the task would be ignored."""
+    if task is not None and module is not None:
+        raise ValueError(
+            "Expected argument `module` or argument `task` but got both: "
+            f"{getattr(module, '__name__', module)} and {getattr(task, '__name__', task)}."
+        )
+
+
 class Learner:
     """Makes what is trained: a network for a task, or a module of the user's own.
 

@@ -108,7 +108,7 @@ class TaskModule(pl.LightningModule):
         inputs, targets = batch
         loss = self.task.training_loss(self(inputs), targets)
         # The mean is over samples.
-        self.train_loss.update(loss.detach().expand(extract_batch_size(targets)))
+        self.train_loss.update(loss.detach().expand(_batch_size(batch)))
         return loss
 
     def validation_step(self, batch: tuple[Any, Any], batch_idx: int) -> None:
@@ -155,6 +155,8 @@ class TaskModule(pl.LightningModule):
             raise ValueError(
                 f"Expected the trainer to have `max_epochs` or `max_steps` for {schedule=}."
             )
+        if total < 1:
+            raise ValueError("Expected the training data to have a batch at least but got none.")
         scheduler = LambdaLR(optimizer, lambda step: learning_rate_factor(schedule, step / total))
         return {
             "optimizer": optimizer,
@@ -181,9 +183,15 @@ class TaskModule(pl.LightningModule):
             on_step=False,
             on_epoch=True,
             prog_bar=True,
-            batch_size=extract_batch_size(targets),
+            batch_size=_batch_size(batch),
             sync_dist=self.trainer.world_size > 1,
         )
+
+
+def _batch_size(batch: tuple[Any, Any]) -> int:
+    """Return the number of samples; targets in a list or dict may have sizes of their own."""
+    inputs, targets = batch
+    return extract_batch_size(targets if isinstance(targets, torch.Tensor) else inputs)
 
 
 def check_training_arguments(

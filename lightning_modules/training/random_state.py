@@ -38,8 +38,9 @@ class RandomState:
         on_gpu = device.type == "cuda"
         with self._lock:
             if self._users == 0:
-                states = torch.cuda.get_rng_state_all() if on_gpu else []
-                self._found = [torch.get_rng_state(), *states]
+                self._found = [torch.get_rng_state()]
+            if on_gpu and len(self._found) == 1:  # Perhaps not yet the first user's concern.
+                self._found += torch.cuda.get_rng_state_all()
             self._users += 1
         try:
             yield
