@@ -75,6 +75,15 @@ def test_several_processes_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
         strategy_for(3)
 
 
+@pytest.mark.parametrize("devices", [-1, "-1", "0,", "0,1", [0], []])
+def test_a_cpu_has_no_numbered_devices(monkeypatch: pytest.MonkeyPatch, devices: Any) -> None:
+    """A trainer would refuse them, in each trial."""
+    gpus(monkeypatch, 0)
+    message = f"`devices` to be a number above 0 or auto, .* no GPU, but got {devices!r}"
+    with pytest.raises(ValueError, match=message.replace("[", r"\[")):
+        strategy_for(devices)
+
+
 @pytest.mark.parametrize(
     ("devices", "message"),
     [
@@ -82,6 +91,9 @@ def test_several_processes_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
         (-2, "to be 1 to 4 but got -2"),
         (5, "to be 1 to 4 but got 5"),
         ([], r"to be 1 to 4 but got \[\]"),
+        ("4,", "to be different numbers below 4 but got '4,'"),
+        ([0, 9], r"to be different numbers below 4 but got \[0, 9\]"),
+        ("1,1", "to be different numbers below 4 but got '1,1'"),
         ("gpu", "to be a number, a list such as 0,1 or auto but got 'gpu'"),
         ("", "to be a number, a list such as 0,1 or auto but got ''"),
         ("0,,1", "to be a number, a list such as 0,1 or auto but got '0,,1'"),

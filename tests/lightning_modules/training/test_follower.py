@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pytorch_lightning.trainer.states import TrainerFn
 import torch
 
 from lightning_modules.training._follower import DivergenceGuard
 from lightning_modules.training._follower import EpochFollower
 from lightning_modules.training._follower import require_logged
+from optuna_nas.metrics import Metric
 
 
 def trainer(**values: float) -> Any:
     logged = {name: torch.tensor(value) for name, value in values.items()}
     return SimpleNamespace(
-        callback_metrics=logged, current_epoch=2, global_step=5, should_stop=False
+        callback_metrics=logged,
+        current_epoch=2,
+        global_step=5,
+        should_stop=False,
+        fast_dev_run=False,
+        sanity_checking=False,
+        state=SimpleNamespace(fn=TrainerFn.FITTING),
+        strategy=SimpleNamespace(reduce_boolean_decision=lambda decision, all: decision),
     )
 
 
@@ -39,10 +49,38 @@ class TestFollower:
         follower = EpochFollower(lambda *report: told.append(report), -1, ["val_f1"])
         with pytest.raises(ValueError, match="'val_f1'"):
             follower.on_train_epoch_end(trainer(val_loss=0.5), MODULE)
-        follower = EpochFollower(None, -1, ["val_loss"], "val_f1")
+        monitor = Metric("val_f1", "maximize")
+        follower = EpochFollower(None, -1, ["val_loss"], monitor)
         with pytest.raises(ValueError, match="argument `monitor` to be names .*'val_f1'"):
             follower.on_train_epoch_end(trainer(val_loss=0.5), MODULE)
         assert told == []
+
+    @pytest.mark.parametrize(
+        ("direction", "values", "best", "stops"),
+        [
+            ("minimize", [3.0, 1.0, 2.0, 1.5], 1.0, True),
+            ("maximize", [3.0, 1.0, 2.0], 3.0, True),
+            ("maximize", [3.0, 4.0, 2.0], 4.0, False),
+            ("minimize", [3.0, math.nan], 3.0, True),  # Nothing good can follow.
+        ],
+    )
+    def test_it_stops_early_and_knows_the_best_epoch(
+        self, direction: Any, values: list[float], best: float, stops: bool
+    ) -> None:
+        follower = EpochFollower(None, -1, [], Metric("val_f1", direction), patience=2)
+        for value in values:
+            assert not (at_work := trainer(val_f1=value)).should_stop
+            follower.on_train_epoch_end(at_work, MODULE)
+        assert at_work.should_stop == stops
+        assert follower.best_epoch() == {"val_f1": best}
+
+    def test_without_early_stopping_no_epoch_is_the_best(self) -> None:
+        follower = EpochFollower(None, -1)
+        for value in (1.0, 2.0, 3.0):
+            follower.on_train_epoch_end(at_work := trainer(val_loss=value), MODULE)
+            assert not at_work.should_stop
+        assert follower.best_epoch() is None
+        assert EpochFollower(None, -1, [], Metric("val_f1", "maximize")).best_epoch() is None
 
     @pytest.mark.parametrize(
         ("max_steps", "stops"), [(-1, False), (6, False), (5, True), (4, True)]
@@ -93,11 +131,12 @@ class TestDivergence:
             guard.on_train_epoch_end(trainer(), MODULE)
         guard.on_train_epoch_end(trainer(), MODULE)  # The next epoch starts anew.
 
-    def test_the_logged_loss_comes_first(self) -> None:
+    @pytest.mark.parametrize(("logged", "returned"), [(math.nan, 1.0), (1.0, math.nan)])
+    def test_the_logged_loss_counts_as_well(self, logged: float, returned: float) -> None:
         guard = DivergenceGuard()
-        guard.on_train_batch_end(trainer(), MODULE, torch.tensor(1.0))
+        guard.on_train_batch_end(trainer(), MODULE, torch.tensor(returned))
         with pytest.raises(RuntimeError, match="the loss of epoch 2 is nan"):
-            guard.on_train_epoch_end(trainer(train_loss=torch.nan), MODULE)
+            guard.on_train_epoch_end(trainer(train_loss=logged), MODULE)
 
     def test_a_module_that_returns_no_loss(self) -> None:
         DivergenceGuard().on_train_epoch_end(trainer(), MODULE)

@@ -72,6 +72,27 @@ def test_nested_and_parallel_uses_put_it_back_at_the_end() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_the_state_of_gpus_is_kept_from_their_first_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else may be at work on the CPU before."""
+    gpus = [torch.tensor([1], dtype=torch.uint8), torch.tensor([2], dtype=torch.uint8)]
+
+    def put_back(state: torch.Tensor, index: int) -> None:
+        gpus[index] = state
+
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: list(gpus))
+    monkeypatch.setattr(torch.cuda, "set_rng_state", put_back)
+    random_state = RandomState()
+    with random_state.kept(CPU), random_state.kept(torch.device("cuda", 1)):
+        gpus[1] = torch.tensor([7], dtype=torch.uint8)
+        with random_state.kept(torch.device("cuda", 0)):
+            pass
+        assert gpus[1].item() == 7
+    assert [state.item() for state in gpus] == [1, 2]
+    with random_state.kept(CPU):
+        gpus[0] = torch.tensor([9], dtype=torch.uint8)
+    assert gpus[0].item() == 9  # Not of the earlier use.
+
+
 def test_an_evaluation_out_of_memory_lets_go_of_its_tensors() -> None:
     def fill() -> None:
         kept = torch.zeros(1000)

@@ -28,9 +28,11 @@ class Module(pl.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(2, 1)
+        self.scale = nn.Parameter(torch.ones(1))
+        self.register_buffer("shift", torch.zeros(1))
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        loss = self.layer(batch).square().mean()
+        loss: Tensor = (self.layer(batch) * self.scale + self.shift).square().mean()
         self.log("train_loss", loss)
         return loss
 
@@ -128,12 +130,12 @@ def test_warnings_stay() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_release_frees_the_network() -> None:
+def test_release_frees_the_weights() -> None:
     module = Module()
-    alive = weakref.ref(module.layer)
+    alive = [weakref.ref(part) for part in (module.layer, module.scale, module.shift)]
     with quiet():
         trainer = make_trainer(max_epochs=1, accelerator="cpu")
         trainer.fit(module, loader())
     release(trainer, module)
-    assert alive() is None
+    assert all(part() is None for part in alive)
     assert trainer.optimizers == []
