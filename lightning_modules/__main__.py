@@ -34,9 +34,7 @@ class _SaveConfig(SaveConfigCallback):
 
 class _CLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.link_arguments(
-            "data", "model.input_shape", describe_shape, apply_on="instantiate"
-        )
+        parser.link_arguments("data", "model.input_shape", describe_shape, apply_on="instantiate")
         parser.link_arguments("data", "model.task", describe_task, apply_on="instantiate")
 
     def instantiate_classes(self) -> None:

@@ -131,7 +131,7 @@ class TaskModule(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and the schedule over all steps of the trainer."""
-        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        parameters = [p for p in self.parameters() if p.requires_grad]
         # On the CPU the loop over small tensors is a tenth of the training time.
         fused = True if self.device.type == "cpu" else None
         optimizer: torch.optim.Optimizer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+import re
 import subprocess
 import sys
 
@@ -129,6 +130,69 @@ def test_wrong_input_is_one_sentence_and_status_2(
         command_line.main([*words, *QUICK])
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+OWN = """
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.data import TensorDataset
+
+
+class Late(pl.LightningDataModule):
+    def setup(self, stage):
+        self.input_shape, self.num_classes = (1, 4, 4), 2
+
+    def train_dataloader(self):
+        samples = TensorDataset(torch.zeros(8, 1, 4, 4), torch.arange(8) % 2)
+        return DataLoader(samples, batch_size=4)
+
+    def val_dataloader(self):
+        return self.train_dataloader()
+
+
+class Shapeless(pl.LightningDataModule):
+    num_classes = 2
+
+
+class Taskless(pl.LightningDataModule):
+    input_shape = (1, 4, 4)
+"""
+
+
+@pytest.fixture
+def own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data modules of the user's own."""
+    (folder / "own_data_modules.py").write_text(OWN)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "own_data_modules", raising=False)
+
+
+@pytest.mark.usefixtures("own")
+def test_data_that_tells_its_form_after_its_setup(folder: Path) -> None:
+    data = ["--data=own_data_modules.Late", *QUICK[2:]]
+    command_line.main(["fit", "--model.architecture=C-S", *data, "--trainer.max_epochs=1"])
+    [checkpoint] = folder.rglob("*.ckpt")
+    assert ArchitectureModule.load_from_checkpoint(checkpoint).task == Classification(2)
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("Shapeless", "Expected option --data to be a data module with .* `input_shape` but got"),
+        ("Taskless", "Expected argument `datamodule` to have .*classification"),
+    ],
+)
+def test_data_that_does_not_tell_its_form(
+    data: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--model.architecture=C", f"--data=own_data_modules.{data}", *QUICK[2:]]
+    with pytest.raises(SystemExit) as ended:
+        command_line.main(["fit", *words])
+    assert ended.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert re.match(f"error: {message}.* {data}", line), line
 
 
 @pytest.mark.parametrize("n", [1, 2])

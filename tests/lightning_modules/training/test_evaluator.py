@@ -427,6 +427,12 @@ def test_classes_are_not_learned_as_values(digits: SearchOnlyDigits) -> None:
         evaluator(CHAIN)
 
 
+def test_costs_are_shared_before_anything_is_trained(digits: SearchOnlyDigits) -> None:
+    evaluator = TrainingEvaluator(BUILD, digits, task=Classification(10))
+    network = Classification(10).network(BUILD(CHAIN))
+    assert evaluator.costs.value("params", CHAIN, (1, 8, 8)) == count_params(network)
+
+
 # Other devices and processes.
 
 

@@ -18,6 +18,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lightning_modules import load_checkpoint
+from lightning_modules import Regression
+from lightning_modules import TaskModule
 from lightning_modules import train_final
 from lightning_modules import TrainingEvaluator
 from lightning_modules.training.checkpoint import CheckpointError
@@ -153,6 +155,19 @@ def test_all_that_is_logged_is_reported_each_epoch() -> None:
     assert {"val_rank", "val_mse"} <= set(told[0][1])
 
 
+def test_what_is_logged_when_an_epoch_ends_is_a_metric() -> None:
+    class Late(Module):
+        def on_train_epoch_end(self) -> None:
+            self.log("train_f1", float(self.current_epoch))
+
+    told: list[float] = []
+    found = evaluator(Late, metrics=["train_f1"], max_epochs=3)(
+        MEMBER, report=lambda _, values: told.append(values["train_f1"])
+    )
+    assert told == [0, 1, 2]
+    assert found.metrics == {"train_f1": 2}
+
+
 def test_early_stopping_keeps_the_best_epoch_of_what_it_monitors() -> None:
     class Worse(Module):
         def validation_step(self, batch: Any, batch_idx: int) -> None:
@@ -249,6 +264,50 @@ def test_a_finished_module_is_tested_saved_and_predicts(form: str, tmp_path: Pat
     torch.testing.assert_close(loaded.predict(inputs, batch_size=2), model.predict(inputs))
 
 
+class Extended(TaskModule):
+    """A module of one's own that begins with the one of a task."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__(network, Regression())
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, inputs: Any) -> Any:
+        return super().forward(inputs) * self.scale
+
+
+def test_a_finished_module_that_extends_the_one_of_a_task(tmp_path: Path) -> None:
+    path = tmp_path / "best.ckpt"
+    model = train_final(build, MEMBER, Data(), path, module=Extended, max_epochs=2)
+    assert isinstance(model.network, Extended)
+    loaded = load_checkpoint(path, build=build, module=Extended)
+    assert loaded.task is None
+    assert isinstance(loaded.network, Extended)
+    assert loaded.network.scale.item() != 1  # It was trained like the network.
+    x = torch.randn(7, SIZE)
+    torch.testing.assert_close(loaded.predict(x), model.predict(x))
+    assert loaded.predict(x).shape == (7, 1)
+
+
+def test_a_measurement_that_is_no_number_costs_nothing(tmp_path: Path) -> None:
+    class Undefined(Module):
+        def test_step(self, batch: Any, batch_idx: int) -> None:
+            self.log_dict({"test_f1": math.nan, "test_ratio": math.inf, "test_mse": 1.0})
+
+    path = tmp_path / "best.ckpt"
+    train_final(build, MEMBER, Data(), path, module=Undefined, max_epochs=1)
+    found = load_checkpoint(path, build=build, module=Undefined).test_metrics
+    assert math.isnan(found["test_f1"])
+    assert (found["test_ratio"], found["test_mse"]) == (math.inf, 1)
+
+
+def test_a_task_beside_a_module_is_not_ignored(tmp_path: Path) -> None:
+    sentence = "`module` or argument `task` but got both: Module and regression"
+    with pytest.raises(ValueError, match=sentence):
+        evaluator(task="regression")
+    with pytest.raises(ValueError, match=sentence):
+        train_final(build, MEMBER, Data(), tmp_path / "m.ckpt", module=Module, task="regression")
+
+
 def test_code_of_the_users_own_is_not_imported_unasked(tmp_path: Path) -> None:
     path = tmp_path / "best.ckpt"
     train_final(build, MEMBER, Data(), path, module=Module, max_epochs=1)
@@ -263,3 +322,11 @@ def test_a_learner_makes_networks_and_modules() -> None:
     module = Learner(build, Module)(MEMBER)
     assert isinstance(module, Module)
     assert Learner(build, Module).lightning(module, MEMBER) is module
+    learner = Learner(build, None, Regression(), learning_rate=0.3, schedule=None)
+    network = learner(MEMBER)
+    made = learner.lightning(network, MEMBER)
+    assert isinstance(made, TaskModule)
+    assert made.network is network
+    assert (made.learning_rate, made.schedule) == (0.3, "one_cycle")
+    with pytest.raises(ValueError, match="`optimizer` to be one of .* but got 'adam'"):
+        Learner(build, optimizer="adam")

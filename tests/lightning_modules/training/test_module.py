@@ -126,6 +126,12 @@ def test_schedule_needs_an_end() -> None:
         make_trainer(max_epochs=-1).fit(make_module(), make_loader())
 
 
+def test_schedule_needs_a_batch() -> None:
+    loader = DataLoader(make_loader(n=3).dataset, batch_size=16, drop_last=True)
+    with pytest.raises(ValueError, match="training data to have a batch at least but got none"):
+        make_trainer(max_epochs=1).fit(make_module(), loader)
+
+
 def test_frozen_weights_are_not_trained() -> None:
     module = make_module()
     frozen = module.network[0]  # type: ignore[index]
@@ -240,6 +246,28 @@ def test_inputs_of_any_form() -> None:
         with torch.no_grad():
             expected = F.mse_loss(module.network.layer(a + b)[:, 0], y)  # type: ignore[operator, union-attr]
         assert trainer.callback_metrics["val_loss"].item() == pytest.approx(expected.item())
+
+
+@pytest.mark.filterwarnings("error:Trying to infer the `batch_size`")
+def test_targets_may_have_sizes_of_their_own() -> None:
+    """Such as the boxes in images: samples are counted by the inputs then."""
+
+    class Boxes(Regression):
+        def loss(self, output: Tensor, target: Any) -> Tensor:
+            return torch.stack([boxes["number"].mean() for boxes in target]).mean() + 0 * output[0]
+
+        def make_metrics(self) -> dict[str, Any]:
+            return {}
+
+    batches = [
+        (torch.zeros(3, 2), [{"number": torch.full((n,), 1.0)} for n in (5, 1, 2)]),
+        (torch.zeros(1, 2), [{"number": torch.full((7,), 5.0)}]),
+    ]
+    loader: Any = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(TaskModule(nn.Linear(2, 1), Boxes()), loader, loader)
+    assert trainer.callback_metrics["train_loss"].item() == pytest.approx(2)
+    assert trainer.callback_metrics["val_loss"].item() == pytest.approx(2)
 
 
 # On a GPU the program must not wait for values.
