@@ -33,6 +33,7 @@ WRONG = [
     (["search", "--output", "text.ckpt"], "--output to be a folder .* but got 'text.ckpt'"),
     (["search", "--tracking-uri", ""], "--tracking-uri to be a URI but got ''"),
     (["search", "--devices", "999"], "--devices to be 1 to"),
+    (["search", "--devices", "0,0"], "--devices to be .* but got '0,0'"),
     (["search", "--seed", "-1"], "--seed to be at least 0 but got -1"),
     (["search", "--sampler", "best"], "--sampler to be one of .*genetic, .* but got 'best'"),
     (["search", "--precision", "12"], "--precision to be one of 32-true, .* but got '12'"),
@@ -252,6 +253,8 @@ def test_wrong_data_file(
         (of_form(std=[0.0]), "`std` to be"),
         (of_form(mean="a"), "`mean` to be"),
         (of_task(num_classes=3, class_names=[1, 2, 3]), "`class_names` to be"),
+        ({"task": 3}, "`task` to have a name and arguments but got 3"),
+        ({"network": 3}, "`network` to be a dict but got 3"),
     ],
 )
 def test_damaged_checkpoint_is_one_sentence(
